@@ -1,0 +1,109 @@
+/// What follows a header: the rules about messages, and the payload.
+extension FrameDecoder {
+    /// A text or binary frame: a whole message, or the start of one (RFC 6455 §5.4).
+    @inline(__always)
+    mutating func decodeData(
+        _ kind: MessageKind, _ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer
+    ) -> Event {
+        guard openKind == nil else { return fail(.messageInsideMessage(kind)) }
+        guard header.payloadByteCount <= messageByteCountMax else { return fail(tooBig(header)) }
+        guard header.isFinal, bytes.count &- header.byteCount >= header.payloadByteCount else {
+            openKind = kind
+            messageByteCount = header.payloadByteCount
+            fragmentCount = 1
+            validator = UTF8Validator()
+            return unsafe startFrame(kind, header, bytes)
+        }
+        let payload = unsafe unmask(header, bytes)
+        if kind == .text, unsafe !UTF8Validator.isValid(UnsafeRawBufferPointer(payload)) { return fail(.textNotUTF8) }
+        return .message(kind: kind, payloadOffset: header.byteCount, payloadByteCount: header.payloadByteCount)
+    }
+
+    /// A further frame of a message (RFC 6455 §5.4).
+    mutating func decodeContinuation(_ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer) -> Event {
+        guard let openKind else { return fail(.continuationWithoutStart) }
+        guard header.payloadByteCount <= messageByteCountMax &- messageByteCount else { return fail(tooBig(header)) }
+        guard fragmentCount < fragmentCountMax else { return fail(.tooManyFragments(limit: fragmentCountMax)) }
+        messageByteCount &+= header.payloadByteCount
+        fragmentCount &+= 1
+        return unsafe startFrame(openKind, header, bytes)
+    }
+
+    /// A control frame; it leaves the state of a message around it alone (RFC 6455 §5.5).
+    mutating func decodeControl(
+        _ kind: ControlKind, _ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer
+    ) -> Event {
+        guard bytes.count &- header.byteCount >= header.payloadByteCount else { return .needsMoreBytes }
+        _ = unsafe unmask(header, bytes)
+        return .control(kind, payloadOffset: header.byteCount, payloadByteCount: header.payloadByteCount)
+    }
+
+    /// Takes bytes of a frame whose header was consumed before.
+    mutating func continueFrame(_ bytes: UnsafeMutableRawBufferPointer) -> Event {
+        guard !hasFailed else { return .failure(.alreadyFailed) }
+        guard let openKind else {
+            preconditionFailure("FrameDecoder: payload is outstanding but no message is open")
+        }
+        guard bytes.count > 0 else { return .needsMoreBytes }
+        return unsafe takePayload(openKind, bytes, offset: 0)
+    }
+
+    mutating func fail(_ error: FrameError) -> Event {
+        hasFailed = true
+        return .failure(error)
+    }
+
+    private mutating func startFrame(
+        _ kind: MessageKind, _ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer
+    ) -> Event {
+        frameRemainingByteCount = header.payloadByteCount
+        isFinalFrame = header.isFinal
+        key = header.key
+        return unsafe takePayload(kind, bytes, offset: header.byteCount)
+    }
+
+    /// Unmasks and checks as much of the current frame's payload as is there.
+    private mutating func takePayload(
+        _ kind: MessageKind, _ bytes: UnsafeMutableRawBufferPointer, offset: Int
+    ) -> Event {
+        let byteCount = min(bytes.count &- offset, frameRemainingByteCount)
+        // Safe: `offset` is the size of a header that lies in `bytes`, and `byteCount` at most what follows it.
+        let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset &+ byteCount])
+        if role == .server {
+            unsafe key.apply(to: payload)
+            key = key.advanced(by: byteCount)
+        }
+        frameRemainingByteCount &-= byteCount
+        let isEndOfMessage = isFinalFrame && frameRemainingByteCount == 0
+        if kind == .text {
+            guard unsafe validator.accepts(UnsafeRawBufferPointer(payload)) else { return fail(.textNotUTF8) }
+            guard !isEndOfMessage || validator.isAtCharacterEnd else { return fail(.textNotUTF8) }
+        }
+        if isEndOfMessage {
+            openKind = nil
+            messageByteCount = 0
+            fragmentCount = 0
+        }
+        return .chunk(
+            kind: kind, payloadOffset: offset, payloadByteCount: byteCount,
+            frameRemainingByteCount: frameRemainingByteCount, isEndOfMessage: isEndOfMessage)
+    }
+
+    /// Unmasks the payload of a frame that is whole in `bytes`.
+    @inline(__always)
+    private func unmask(
+        _ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer
+    ) -> UnsafeMutableRawBufferPointer {
+        let start = header.byteCount
+        // Safe: the callers have compared the frame's size with that of `bytes`.
+        let payload = unsafe UnsafeMutableRawBufferPointer(
+            start: bytes.baseAddress.map { unsafe $0 + start }, count: header.payloadByteCount)
+        if role == .server { unsafe header.key.apply(to: payload) }
+        return unsafe payload
+    }
+
+    private func tooBig(_ header: FrameHeader) -> FrameError {
+        .messageTooBig(
+            byteCount: UInt64(messageByteCount) + UInt64(header.payloadByteCount), limit: UInt64(messageByteCountMax))
+    }
+}

@@ -1,0 +1,89 @@
+/// Turns the bytes received on one connection into messages and control frames (RFC 6455 §5).
+///
+/// Owns no buffer: it unmasks payloads where they lie and tells the caller where that is. A message that lies whole
+/// in the caller's bytes is never copied; of any other the caller gathers the chunks. Lives once per connection, so
+/// its size matters (at most 48 bytes).
+package struct FrameDecoder: Sendable {
+    /// What the bytes given to `decode` begin with. Positions count from the first of those bytes.
+    package enum Event: Equatable, Sendable {
+        /// A header or control frame is incomplete. Nothing was consumed: call again with the same bytes and more
+        /// behind them; 139 bytes are always enough to go on.
+        case needsMoreBytes
+        /// A whole message that was sent in one frame, unmasked and, if text, valid UTF-8.
+        case message(kind: MessageKind, payloadOffset: Int, payloadByteCount: Int)
+        /// The next piece of a message that came in several frames or only partly. To be appended to the pieces
+        /// before. May be empty. `frameRemainingByteCount` bytes of the frame are still to come: the caller can make
+        /// room for them, read them straight into it and pass them to `decode` there.
+        case chunk(
+            kind: MessageKind, payloadOffset: Int, payloadByteCount: Int, frameRemainingByteCount: Int,
+            isEndOfMessage: Bool)
+        /// A whole control frame, unmasked.
+        case control(ControlKind, payloadOffset: Int, payloadByteCount: Int)
+        /// The peer broke a rule. The decoder is of no more use: close with the error's code.
+        case failure(FrameError)
+
+        /// Bytes the caller need not pass again.
+        package var consumedByteCount: Int {
+            switch self {
+            case .needsMoreBytes, .failure: 0
+            case .message(_, let offset, let byteCount), .control(_, let offset, let byteCount): offset + byteCount
+            case .chunk(_, let offset, let byteCount, _, _): offset + byteCount
+            }
+        }
+    }
+
+    /// Frames of one message. Beyond it the message is refused, so that empty fragments cannot go on for ever.
+    package static let defaultFragmentCountMax: UInt32 = 65_536
+
+    let messageByteCountMax: Int
+    /// Payload bytes of the current message whose frame headers were read, those still to come included.
+    var messageByteCount = 0
+    /// Payload bytes of the current frame that are still to come.
+    var frameRemainingByteCount = 0
+    /// The key of the current frame, advanced to its next byte.
+    var key = MaskingKey(bits: 0)
+    let fragmentCountMax: UInt32
+    var fragmentCount: UInt32 = 0
+    var validator = UTF8Validator()
+    let role: FrameRole
+    /// The message of which some, but not all, has been delivered as chunks.
+    var openKind: MessageKind?
+    var isFinalFrame = true
+    var hasFailed = false
+
+    /// `messageByteCountMax` bounds the payload of a message, all its frames together.
+    package init(
+        role: FrameRole, messageByteCountMax: Int, fragmentCountMax: UInt32 = FrameDecoder.defaultFragmentCountMax
+    ) {
+        precondition(messageByteCountMax >= 0, "FrameDecoder.messageByteCountMax is \(messageByteCountMax); use 0 or more")
+        precondition(fragmentCountMax >= 1, "FrameDecoder.fragmentCountMax is \(fragmentCountMax); use 1 or more")
+        self.role = role
+        self.messageByteCountMax = messageByteCountMax
+        self.fragmentCountMax = fragmentCountMax
+    }
+
+    /// True while part of a message has been delivered and its end has not.
+    package var isInsideMessage: Bool { openKind != nil }
+
+    /// Decodes what `bytes` begins with: the bytes received after those consumed before. Unmasks payload in place.
+    ///
+    /// Call it until it wants more bytes. Each byte of payload is touched once; a header is looked at again when it
+    /// was incomplete. No allocation.
+    package mutating func decode(_ bytes: UnsafeMutableRawBufferPointer) -> Event {
+        guard frameRemainingByteCount == 0, !hasFailed else { return unsafe continueFrame(bytes) }
+        let header: FrameHeader
+        switch unsafe FrameHeader.read(bytes, role: role) {
+        case .header(let complete): header = complete
+        case .needsMoreBytes: return .needsMoreBytes
+        case .failure(let error): return fail(error)
+        }
+        switch header.opcode {
+        case .text: return unsafe decodeData(.text, header, bytes)
+        case .binary: return unsafe decodeData(.binary, header, bytes)
+        case .continuation: return unsafe decodeContinuation(header, bytes)
+        case .close: return unsafe decodeControl(.close, header, bytes)
+        case .ping: return unsafe decodeControl(.ping, header, bytes)
+        case .pong: return unsafe decodeControl(.pong, header, bytes)
+        }
+    }
+}

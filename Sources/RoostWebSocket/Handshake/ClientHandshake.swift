@@ -1,0 +1,84 @@
+package import RoostHTTP
+
+/// The client's side of the opening handshake (RFC 6455 §4.1). For the load tester and for tests.
+package struct ClientHandshake: Sendable {
+    private let key: HandshakeKey
+    private let offeredSubprotocols: [String]
+    /// The request to be sent.
+    package let request: [UInt8]
+
+    /// Throws if what the caller gives cannot stand in a request.
+    ///
+    /// `host` is `name[:port]`; `target` is a path with its query, percent-encoded; `random` is drawn anew for each
+    /// connection.
+    package init(
+        host: String, target: String, random: (UInt64, UInt64), subprotocols: [String] = [],
+        extraFields: [HeaderField] = []
+    ) throws(ClientHandshakeError) {
+        guard target.utf8.first == UInt8(ascii: "/"), target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw .invalidTarget(target)
+        }
+        guard let hostField = try? HeaderField("Host", host), !host.isEmpty, !host.contains(" ") else {
+            throw .invalidHost(host)
+        }
+        for name in subprotocols where !Subprotocols.isValid(name) { throw .invalidSubprotocol(name) }
+        key = HandshakeKey(random: random)
+        offeredSubprotocols = subprotocols
+        var fields = [
+            hostField, HeaderField(constant: "Upgrade", "websocket"), HeaderField(constant: "Connection", "Upgrade"),
+            HeaderField(constant: "Sec-WebSocket-Key", key.text),
+            HeaderField(constant: "Sec-WebSocket-Version", ServerHandshake.version),
+        ]
+        if !subprotocols.isEmpty {
+            fields.append(HeaderField(constant: "Sec-WebSocket-Protocol", subprotocols.joined(separator: ", ")))
+        }
+        let lines = (fields + extraFields).map { "\($0.name): \($0.value)\r\n" }.joined()
+        request = Array("GET \(target) HTTP/1.1\r\n\(lines)\r\n".utf8)
+    }
+
+    /// Checks the server's answer. Returns the subprotocol it chose, if any (RFC 6455 §4.1).
+    package func check(_ response: ResponseHead) throws(ClientHandshakeError) -> String? {
+        let headers = response.headers
+        guard response.statusCode == 101 else { throw .status(response.statusCode) }
+        guard response.version == .http11, headers.contains(token: "websocket", in: "upgrade") else {
+            throw .upgradeMissing
+        }
+        guard headers.contains(token: "upgrade", in: "connection") else { throw .connectionWithoutUpgrade }
+        guard let accept = headers.only("sec-websocket-accept"), headers.string(in: accept) == key.acceptValue else {
+            throw .acceptValueWrong
+        }
+        guard headers.count(of: "sec-websocket-extensions") == 0 else { throw .extensionNotOffered }
+        guard headers.count(of: "sec-websocket-protocol") > 0 else { return nil }
+        guard let range = headers.only("sec-websocket-protocol") else { throw .subprotocolNotOffered }
+        let chosen = headers.string(in: range)
+        guard offeredSubprotocols.contains(chosen) else { throw .subprotocolNotOffered }
+        return chosen
+    }
+}
+
+/// Why a client cannot open a connection.
+package enum ClientHandshakeError: Error, Equatable, Sendable, CustomStringConvertible {
+    case invalidTarget(String)
+    case invalidHost(String)
+    case invalidSubprotocol(String)
+    case status(UInt16)
+    case upgradeMissing
+    case connectionWithoutUpgrade
+    case acceptValueWrong
+    case extensionNotOffered
+    case subprotocolNotOffered
+
+    package var description: String {
+        switch self {
+        case .invalidTarget(let target): "target '\(target)' must start with '/' and be percent-encoded"
+        case .invalidHost(let host): "host '\(host)' must be 'name[:port]'"
+        case .invalidSubprotocol(let name): "subprotocol '\(name)' is not a token (RFC 6455 §11.3.4)"
+        case .status(let code): "server answered with status \(code) instead of 101 (RFC 6455 §4.1)"
+        case .upgradeMissing: "response has no 'Upgrade: websocket' (RFC 6455 §4.1)"
+        case .connectionWithoutUpgrade: "response has no 'Connection: Upgrade' (RFC 6455 §4.1)"
+        case .acceptValueWrong: "'Sec-WebSocket-Accept' does not match the key that was sent (RFC 6455 §4.1)"
+        case .extensionNotOffered: "server chose an extension that was not offered (RFC 6455 §4.1)"
+        case .subprotocolNotOffered: "server chose a subprotocol that was not offered (RFC 6455 §4.1)"
+        }
+    }
+}

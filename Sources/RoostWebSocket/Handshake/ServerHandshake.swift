@@ -1,0 +1,82 @@
+package import RoostHTTP
+
+/// The server's side of the opening handshake (RFC 6455 §4.2).
+package enum ServerHandshake {
+    package static let version = "13"
+
+    package enum Outcome: Equatable, Sendable {
+        case accept(Acceptance)
+        case refuse(HandshakeRefusal)
+    }
+
+    /// What a server agrees to.
+    package struct Acceptance: Equatable, Sendable {
+        package let acceptValue: String
+        package let subprotocol: String?
+    }
+
+    /// Checks an upgrade request and chooses a subprotocol: the first of `supportedSubprotocols` that the client
+    /// offers, or none. Origin and path are the caller's to judge.
+    package static func evaluate(_ request: RequestHead, supportedSubprotocols: [String] = []) -> Outcome {
+        do throws(HandshakeRefusal) {
+            return .accept(try accept(request, supportedSubprotocols))
+        } catch {
+            return .refuse(error)
+        }
+    }
+
+    private static func accept(
+        _ request: RequestHead, _ supportedSubprotocols: [String]
+    ) throws(HandshakeRefusal) -> Acceptance {
+        let headers = request.headers
+        guard request.method == "GET" else { throw .methodNotAllowed }
+        // Upgrade in an HTTP/1.0 request is to be ignored (RFC 9110 §7.8).
+        guard request.version == .http11, headers.contains(token: "websocket", in: "upgrade") else {
+            throw .upgradeMissing
+        }
+        guard headers.contains(token: "upgrade", in: "connection") else { throw .connectionWithoutUpgrade }
+        guard headers.count(of: "sec-websocket-version") > 0 else { throw .versionMissing }
+        guard let version = headers.only("sec-websocket-version"), headers.equalsIgnoringCase(version, Self.version)
+        else { throw .versionUnsupported }
+        guard headers.count(of: "sec-websocket-key") > 0 else { throw .keyMissing }
+        guard let keyRange = headers.only("sec-websocket-key") else { throw .keyRepeated }
+        guard let key = HandshakeKey(received: headers.bytes(in: keyRange)) else { throw .keyInvalid }
+        switch request.bodyFraming {
+        case .none, .contentLength(0): break
+        case .contentLength, .chunked: throw .bodyNotAllowed
+        }
+        guard let offered = Subprotocols.offered(in: headers) else { throw .subprotocolInvalid }
+        return Acceptance(
+            acceptValue: key.acceptValue,
+            subprotocol: Subprotocols.choose(from: offered, supported: supportedSubprotocols))
+    }
+
+    /// The 101 response (RFC 6455 §4.2.2).
+    ///
+    /// Traps if `extraFields` holds one of the handshake's own headers, or the subprotocol is not a token.
+    package static func response(_ acceptance: Acceptance, extraFields: [HeaderField] = []) -> [UInt8] {
+        var fields = [
+            HeaderField(constant: "Upgrade", "websocket"),
+            HeaderField(constant: "Connection", "Upgrade"),
+            HeaderField(constant: "Sec-WebSocket-Accept", acceptance.acceptValue),
+        ]
+        if let subprotocol = acceptance.subprotocol {
+            precondition(Subprotocols.isValid(subprotocol), "ServerHandshake.response: subprotocol is not a token")
+            fields.append(HeaderField(constant: "Sec-WebSocket-Protocol", subprotocol))
+        }
+        for field in extraFields {
+            precondition(!isReserved(field.name), "ServerHandshake.response: \(field.name) is the handshake's own")
+            fields.append(field)
+        }
+        return ResponseEncoder.encodeHead(status: .switchingProtocols, fields: fields)
+    }
+
+    /// True for headers that the handshake itself writes; a 101 has no body, so lengths count too.
+    package static func isReserved(_ name: String) -> Bool {
+        let reserved = [
+            "upgrade", "connection", "sec-websocket-accept", "sec-websocket-protocol", "sec-websocket-extensions",
+            "sec-websocket-version", "content-length", "transfer-encoding",
+        ]
+        return reserved.contains(name.lowercased())
+    }
+}
