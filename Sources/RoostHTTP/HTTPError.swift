@@ -66,7 +66,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unsupportedVersion(let major, let minor): "HTTP/\(major).\(minor) is not supported; use HTTP/1.1"
         case .targetTooLong(let limit): "request target is longer than \(limit) bytes; shorten path or query"
         case .unsupportedTargetForm: "request target is not a path or an absolute http URI (RFC 9112 §3.2)"
-        case .invalidTargetCharacter(let byte): "byte \(hex(byte)) in the request target; percent-encode it (RFC 3986 §2)"
+        case .invalidTargetCharacter(let byte):
+            "byte \(hex(byte)) in the request target; percent-encode it (RFC 3986 §2)"
         case .invalidTargetAuthority: "request target has an invalid host (RFC 9112 §3.2.2)"
         case .invalidPercentEncoding: "'%' in the path is not followed by two hexadecimal digits (RFC 3986 §2.1)"
         case .controlCharacterInPath(let byte): "control character \(hex(byte)) in the decoded path (RFC 3986 §7.3)"

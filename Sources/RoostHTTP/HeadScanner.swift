@@ -53,7 +53,8 @@ struct HeadScanner: Sendable {
         while start < end, bytes[start].isOptionalWhitespace { start += 1 }
         while start < end, bytes[end - 1].isOptionalWhitespace { end -= 1 }
         return HeaderFields.Position(
-            nameStart: UInt16(line.lowerBound), nameEnd: UInt16(colon), valueStart: UInt16(start), valueEnd: UInt16(end))
+            nameStart: UInt16(line.lowerBound), nameEnd: UInt16(colon), valueStart: UInt16(start), valueEnd: UInt16(end)
+        )
     }
 
     /// Names what is wrong with `byte` in a header name.

@@ -11,13 +11,13 @@ public struct HeaderField: Hashable, Sendable, CustomStringConvertible {
         self.value = value
     }
 
-    /// For names and values written in this code base.
-    package init(constant name: StaticString, _ value: String) {
-        let name = name.description
-        guard let field = try? HeaderField(name, value) else {
-            preconditionFailure("HeaderField(constant:) got a name or value that cannot be written: \(name)")
-        }
-        self = field
+    /// For a header whose name and value are constants of this code base or were checked before.
+    ///
+    /// Checked again in debug builds only.
+    package init(known name: String, _ value: String) {
+        assert((try? HeaderField(name, value)) != nil, "HeaderField(known:) cannot be written: \(name)")
+        self.name = name
+        self.value = value
     }
 
     public var description: String { "\(name): \(value)" }
@@ -30,7 +30,8 @@ public enum HeaderFieldError: Error, Equatable, Sendable, CustomStringConvertibl
 
     public var description: String {
         switch self {
-        case .invalidName(let name): "header name '\(name)' is not a token; use letters, digits and '-' (RFC 9110 §5.1)"
+        case .invalidName(let name):
+            "header name '\(name)' is not a token; use letters, digits and '-' (RFC 9110 §5.1)"
         case .invalidValue(let name):
             "value of header '\(name)' has a control character; remove CR, LF, NUL and the like (RFC 9110 §5.5)"
         }

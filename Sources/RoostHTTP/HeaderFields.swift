@@ -34,7 +34,9 @@ public struct HeaderFields: Sendable {
     /// True if `token` is, in any case, an element of the comma-separated list that the headers called `name` make
     /// up, as in `Connection: keep-alive, Upgrade` (RFC 9110 §5.6.1).
     public func contains(token: String, in name: String) -> Bool {
-        listElements(of: name).contains { equalsIgnoringCase($0, token) }
+        var isFound = false
+        forEachListElement(of: name) { isFound = isFound || equalsIgnoringCase($0, token) }
+        return isFound
     }
 
     /// Positions in `bytes` of the elements of the comma-separated list that the headers called `name` make up.
@@ -42,14 +44,7 @@ public struct HeaderFields: Sendable {
     /// Empty elements are left out (RFC 9110 §5.6.1.2).
     package func listElements(of name: String) -> [Range<Int>] {
         var elements: [Range<Int>] = []
-        for position in positions where isNamed(position, name) {
-            var start = position.value.lowerBound
-            for index in position.value where bytes[index] == UInt8(ascii: ",") {
-                appendElement(start..<index, to: &elements)
-                start = index + 1
-            }
-            appendElement(start..<position.value.upperBound, to: &elements)
-        }
+        forEachListElement(of: name) { elements.append($0) }
         return elements
     }
 
@@ -89,9 +84,18 @@ public struct HeaderFields: Sendable {
         return true
     }
 
-    private func appendElement(_ range: Range<Int>, to elements: inout [Range<Int>]) {
-        let trimmed = trimmingWhitespace(range)
-        if !trimmed.isEmpty { elements.append(trimmed) }
+    private func forEachListElement(of name: String, _ body: (Range<Int>) -> Void) {
+        for position in positions where isNamed(position, name) {
+            let value = position.value
+            var start = value.lowerBound
+            while start < value.upperBound {
+                var end = start
+                while end < value.upperBound, bytes[end] != UInt8(ascii: ",") { end += 1 }
+                let element = trimmingWhitespace(start..<end)
+                if !element.isEmpty { body(element) }
+                start = end + 1
+            }
+        }
     }
 
     private func trimmingWhitespace(_ range: Range<Int>) -> Range<Int> {

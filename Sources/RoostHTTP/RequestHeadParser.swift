@@ -28,6 +28,7 @@ package struct RequestHeadParser: Sendable {
     package init(limits: HTTPLimits = HTTPLimits()) {
         self.limits = limits
         scanner = HeadScanner(headByteCountMax: limits.headByteCountMax)
+        positions.reserveCapacity(min(16, limits.headerCountMax))
     }
 
     /// Looks at all bytes received so far, from the first of the request on.

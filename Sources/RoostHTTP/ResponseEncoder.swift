@@ -12,10 +12,7 @@ package enum ResponseEncoder {
     package static func encodeHead(status: HTTPStatus, fields: [HeaderField], contentLength: Int? = nil) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(256)
-        bytes.append(contentsOf: "HTTP/1.1 ".utf8)
-        bytes.append(contentsOf: String(status.rawValue).utf8)
-        bytes.append(.space)
-        bytes.append(contentsOf: status.reasonPhrase.utf8)
+        bytes.append(contentsOf: "HTTP/1.1 \(status.rawValue) \(status.reasonPhrase)".utf8)
         appendLineEnd(to: &bytes)
         for field in fields { append(field.name, field.value, to: &bytes) }
         if let contentLength { append("Content-Length", String(contentLength), to: &bytes) }

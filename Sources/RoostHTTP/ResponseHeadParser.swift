@@ -21,6 +21,7 @@ package struct ResponseHeadParser: Sendable {
     package init(limits: HTTPLimits = HTTPLimits()) {
         self.limits = limits
         scanner = HeadScanner(headByteCountMax: limits.headByteCountMax)
+        positions.reserveCapacity(min(16, limits.headerCountMax))
     }
 
     /// Looks at all bytes received so far, from the first of the response on.

@@ -3,8 +3,9 @@ extension FrameDecoder {
     /// A text or binary frame: a whole message, or the start of one (RFC 6455 §5.4).
     @inline(__always)
     mutating func decodeData(
-        _ kind: MessageKind, _ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer
+        _ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer
     ) -> Event {
+        let kind = header.messageKind
         guard openKind == nil else { return fail(.messageInsideMessage(kind)) }
         guard header.payloadByteCount <= messageByteCountMax else { return fail(tooBig(header)) }
         guard header.isFinal, bytes.count &- header.byteCount >= header.payloadByteCount else {
@@ -12,8 +13,10 @@ extension FrameDecoder {
             messageByteCount = header.payloadByteCount
             fragmentCount = 1
             validator = UTF8Validator()
+            // Safe: it takes at most what follows the header in `bytes`.
             return unsafe startFrame(kind, header, bytes)
         }
+        // Safe: the whole frame lies in `bytes`.
         let payload = unsafe unmask(header, bytes)
         if kind == .text, unsafe !UTF8Validator.isValid(UnsafeRawBufferPointer(payload)) { return fail(.textNotUTF8) }
         return .message(kind: kind, payloadOffset: header.byteCount, payloadByteCount: header.payloadByteCount)
@@ -26,16 +29,16 @@ extension FrameDecoder {
         guard fragmentCount < fragmentCountMax else { return fail(.tooManyFragments(limit: fragmentCountMax)) }
         messageByteCount &+= header.payloadByteCount
         fragmentCount &+= 1
+        // Safe: it takes at most what follows the header in `bytes`.
         return unsafe startFrame(openKind, header, bytes)
     }
 
     /// A control frame; it leaves the state of a message around it alone (RFC 6455 §5.5).
-    mutating func decodeControl(
-        _ kind: ControlKind, _ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer
-    ) -> Event {
+    mutating func decodeControl(_ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer) -> Event {
         guard bytes.count &- header.byteCount >= header.payloadByteCount else { return .needsMoreBytes }
+        // Safe: the whole frame lies in `bytes`.
         _ = unsafe unmask(header, bytes)
-        return .control(kind, payloadOffset: header.byteCount, payloadByteCount: header.payloadByteCount)
+        return .control(header.controlKind, payloadOffset: header.byteCount, payloadByteCount: header.payloadByteCount)
     }
 
     /// Takes bytes of a frame whose header was consumed before.
@@ -45,9 +48,11 @@ extension FrameDecoder {
             preconditionFailure("FrameDecoder: payload is outstanding but no message is open")
         }
         guard bytes.count > 0 else { return .needsMoreBytes }
+        // Safe: the payload goes on at the first byte.
         return unsafe takePayload(openKind, bytes, offset: 0)
     }
 
+    @inline(never)
     mutating func fail(_ error: FrameError) -> Event {
         hasFailed = true
         return .failure(error)
@@ -59,6 +64,7 @@ extension FrameDecoder {
         frameRemainingByteCount = header.payloadByteCount
         isFinalFrame = header.isFinal
         key = header.key
+        // Safe: the header lies in `bytes`.
         return unsafe takePayload(kind, bytes, offset: header.byteCount)
     }
 
@@ -70,12 +76,14 @@ extension FrameDecoder {
         // Safe: `offset` is the size of a header that lies in `bytes`, and `byteCount` at most what follows it.
         let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset &+ byteCount])
         if role == .server {
+            // Safe: as above.
             unsafe key.apply(to: payload)
             key = key.advanced(by: byteCount)
         }
         frameRemainingByteCount &-= byteCount
         let isEndOfMessage = isFinalFrame && frameRemainingByteCount == 0
         if kind == .text {
+            // Safe: as above.
             guard unsafe validator.accepts(UnsafeRawBufferPointer(payload)) else { return fail(.textNotUTF8) }
             guard !isEndOfMessage || validator.isAtCharacterEnd else { return fail(.textNotUTF8) }
         }

@@ -55,7 +55,8 @@ package struct FrameDecoder: Sendable {
     package init(
         role: FrameRole, messageByteCountMax: Int, fragmentCountMax: UInt32 = FrameDecoder.defaultFragmentCountMax
     ) {
-        precondition(messageByteCountMax >= 0, "FrameDecoder.messageByteCountMax is \(messageByteCountMax); use 0 or more")
+        precondition(
+            messageByteCountMax >= 0, "FrameDecoder.messageByteCountMax is \(messageByteCountMax); use 0 or more")
         precondition(fragmentCountMax >= 1, "FrameDecoder.fragmentCountMax is \(fragmentCountMax); use 1 or more")
         self.role = role
         self.messageByteCountMax = messageByteCountMax
@@ -70,20 +71,15 @@ package struct FrameDecoder: Sendable {
     /// Call it until it wants more bytes. Each byte of payload is touched once; a header is looked at again when it
     /// was incomplete. No allocation.
     package mutating func decode(_ bytes: UnsafeMutableRawBufferPointer) -> Event {
+        // Safe: the functions called look at no byte outside `bytes`; each compares sizes first.
         guard frameRemainingByteCount == 0, !hasFailed else { return unsafe continueFrame(bytes) }
-        let header: FrameHeader
         switch unsafe FrameHeader.read(bytes, role: role) {
-        case .header(let complete): header = complete
+        case .header(let header):
+            if header.isControl { return unsafe decodeControl(header, bytes) }
+            if header.isContinuation { return unsafe decodeContinuation(header, bytes) }
+            return unsafe decodeData(header, bytes)
         case .needsMoreBytes: return .needsMoreBytes
         case .failure(let error): return fail(error)
-        }
-        switch header.opcode {
-        case .text: return unsafe decodeData(.text, header, bytes)
-        case .binary: return unsafe decodeData(.binary, header, bytes)
-        case .continuation: return unsafe decodeContinuation(header, bytes)
-        case .close: return unsafe decodeControl(.close, header, bytes)
-        case .ping: return unsafe decodeControl(.ping, header, bytes)
-        case .pong: return unsafe decodeControl(.pong, header, bytes)
         }
     }
 }

@@ -20,6 +20,7 @@ package enum FrameEncoder {
     package static func writeHeader(
         _ opcode: Opcode, isFinal: Bool = true, payloadByteCount: Int, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
+        // Safe: sizes are compared before anything is written.
         unsafe writeHeader(opcode, isFinal: isFinal, payloadByteCount: payloadByteCount, maskBit: 0, to: buffer)
     }
 
@@ -31,6 +32,7 @@ package enum FrameEncoder {
         _ opcode: Opcode, isFinal: Bool = true, payloadByteCount: Int, key: MaskingKey,
         to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
+        // Safe: as in the unmasked form; the size compared includes the key.
         let keyOffset = unsafe writeHeader(
             opcode, isFinal: isFinal, payloadByteCount: payloadByteCount, maskBit: 0x80, to: buffer)
         unsafe buffer.storeBytes(of: key.bits.littleEndian, toByteOffset: keyOffset, as: UInt32.self)
@@ -47,6 +49,7 @@ package enum FrameEncoder {
         precondition(
             buffer.count >= controlPayloadByteCountMax,
             "FrameEncoder.writeClosePayload: buffer of \(buffer.count) bytes; give 125")
+        // Safe: the buffer has 125 bytes or more.
         unsafe buffer.storeBytes(of: code.rawValue.bigEndian, as: UInt16.self)
         var byteCount = 2
         for scalar in payload.reason.unicodeScalars {
@@ -66,6 +69,7 @@ package enum FrameEncoder {
         _ opcode: Opcode, isFinal: Bool, payloadByteCount: Int, maskBit: UInt8,
         to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
+        precondition(payloadByteCount >= 0, "FrameEncoder.writeHeader: payload of \(payloadByteCount) bytes")
         precondition(
             buffer.count >= headerByteCount(payloadByteCount: payloadByteCount, isMasked: maskBit != 0),
             "FrameEncoder.writeHeader: buffer is smaller than the header")

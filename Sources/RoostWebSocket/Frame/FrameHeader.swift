@@ -1,11 +1,25 @@
 /// The header of a frame (RFC 6455 §5.2). Exists only if it obeys every rule that needs no knowledge of other frames.
 struct FrameHeader {
-    let opcode: Opcode
+    /// The opcode as sent; never a reserved one. Kept as a number: this is read for every frame, and going through
+    /// an enum costs two jump tables.
+    let opcode: UInt8
     let isFinal: Bool
     let payloadByteCount: Int
     let key: MaskingKey
     /// Bytes of the header itself, masking key included.
     let byteCount: Int
+
+    @inline(__always)
+    var isControl: Bool { opcode & 0x8 != 0 }
+    @inline(__always)
+    var isContinuation: Bool { opcode == 0x0 }
+
+    /// The kind of message that a frame which is neither control nor continuation starts.
+    @inline(__always)
+    var messageKind: MessageKind { opcode == 0x1 ? .text : .binary }
+
+    /// The kind of a control frame.
+    var controlKind: ControlKind { Self.controlKind(opcode) }
 
     enum Outcome {
         case header(FrameHeader)
@@ -20,9 +34,10 @@ struct FrameHeader {
         // Safe: every load of this function lies below `bytes.count`, which is compared first.
         let first = unsafe base.load(as: UInt8.self)
         guard first & 0x70 & ~reservedBitsAllowed == 0 else { return .failure(.reservedBits(first >> 4 & 0x7)) }
-        guard let opcode = Opcode(rawValue: first & 0x0F) else { return .failure(.reservedOpcode(first & 0x0F)) }
+        let opcode = first & 0x0F
+        guard definedOpcodes >> UInt16(opcode) & 1 != 0 else { return .failure(.reservedOpcode(opcode)) }
         let isFinal = first & 0x80 != 0
-        guard isFinal || !opcode.isControl else { return .failure(.fragmentedControlFrame(control(opcode))) }
+        guard isFinal || opcode & 0x8 == 0 else { return .failure(.fragmentedControlFrame(controlKind(opcode))) }
 
         guard bytes.count >= 2 else { return .needsMoreBytes }
         let second = unsafe base.load(fromByteOffset: 1, as: UInt8.self)
@@ -31,7 +46,7 @@ struct FrameHeader {
             return .failure(role == .server ? .unmaskedClientFrame : .maskedServerFrame)
         }
         let lengthCode = second & 0x7F
-        guard lengthCode <= 125 || !opcode.isControl else { return .failure(.longControlFrame(control(opcode))) }
+        guard lengthCode <= 125 || opcode & 0x8 == 0 else { return .failure(.longControlFrame(controlKind(opcode))) }
 
         let keyByteCount = isMasked ? 4 : 0
         let lengthEnd = lengthCode <= 125 ? 2 : lengthCode == 126 ? 4 : 10
@@ -54,7 +69,11 @@ struct FrameHeader {
     /// permessage-deflate, which will admit RSV1 (0x40) on the first frame of a message (RFC 7692 §6).
     private static var reservedBitsAllowed: UInt8 { 0 }
 
+    /// A bit for each opcode that RFC 6455 §5.2 defines: 0x0 to 0x2 and 0x8 to 0xA.
+    private static var definedOpcodes: UInt16 { 0b0000_0111_0000_0111 }
+
     /// The 16-bit or 64-bit length that follows the second byte.
+    @inline(never)
     private static func extendedLength(_ base: UnsafeRawPointer, code: UInt8) -> Result<Int, FrameError> {
         // Safe: the caller has the whole header.
         if code == 126 {
@@ -68,11 +87,11 @@ struct FrameHeader {
         return .success(Int(byteCount))
     }
 
-    /// The kind of a control frame's opcode.
-    private static func control(_ opcode: Opcode) -> ControlKind {
-        guard let kind = ControlKind(rawValue: opcode.rawValue) else {
-            preconditionFailure("FrameHeader.control: \(opcode) is not a control opcode")
+    private static func controlKind(_ opcode: UInt8) -> ControlKind {
+        switch opcode {
+        case 0x8: .close
+        case 0x9: .ping
+        default: .pong
         }
-        return kind
     }
 }

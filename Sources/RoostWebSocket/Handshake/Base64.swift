@@ -24,6 +24,15 @@ enum Base64 {
     /// handshake depends on them, and some clients draw the key as text.
     static func isEncodingOf16Bytes(_ text: ArraySlice<UInt8>) -> Bool {
         text.count == 24 && text.suffix(2).allSatisfy { $0 == UInt8(ascii: "=") }
-            && text.dropLast(2).allSatisfy(alphabet.contains)
+            && text.dropLast(2).allSatisfy(isDigit)
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"):
+            true
+        default: false
+        }
     }
 }

@@ -25,12 +25,12 @@ package struct ClientHandshake: Sendable {
         key = HandshakeKey(random: random)
         offeredSubprotocols = subprotocols
         var fields = [
-            hostField, HeaderField(constant: "Upgrade", "websocket"), HeaderField(constant: "Connection", "Upgrade"),
-            HeaderField(constant: "Sec-WebSocket-Key", key.text),
-            HeaderField(constant: "Sec-WebSocket-Version", ServerHandshake.version),
+            hostField, HeaderField(known: "Upgrade", "websocket"), HeaderField(known: "Connection", "Upgrade"),
+            HeaderField(known: "Sec-WebSocket-Key", key.text),
+            HeaderField(known: "Sec-WebSocket-Version", ServerHandshake.version),
         ]
         if !subprotocols.isEmpty {
-            fields.append(HeaderField(constant: "Sec-WebSocket-Protocol", subprotocols.joined(separator: ", ")))
+            fields.append(HeaderField(known: "Sec-WebSocket-Protocol", subprotocols.joined(separator: ", ")))
         }
         let lines = (fields + extraFields).map { "\($0.name): \($0.value)\r\n" }.joined()
         request = Array("GET \(target) HTTP/1.1\r\n\(lines)\r\n".utf8)

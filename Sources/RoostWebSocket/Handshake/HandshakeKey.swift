@@ -9,7 +9,9 @@ package struct HandshakeKey: Equatable, Sendable {
     package init(random: (UInt64, UInt64)) {
         var bytes: [UInt8] = []
         for word in [random.0, random.1] {
-            for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
+            for shift in stride(from: UInt64(0), to: 64, by: 8) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> shift))
+            }
         }
         text = Base64.encode(bytes)
     }

@@ -26,15 +26,15 @@ package enum HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertib
     /// Headers that the status needs, so that the client learns what to do (RFC 9110 §15.5.6, §15.5.22).
     package var fields: [HeaderField] {
         switch self {
-        case .methodNotAllowed: [HeaderField(constant: "Allow", "GET")]
+        case .methodNotAllowed: [HeaderField(known: "Allow", "GET")]
         case .upgradeMissing:
-            [HeaderField(constant: "Upgrade", "websocket"), HeaderField(constant: "Connection", "Upgrade")]
+            [HeaderField(known: "Upgrade", "websocket"), HeaderField(known: "Connection", "Upgrade")]
         case .versionUnsupported:
             [
-                HeaderField(constant: "Upgrade", "websocket"), HeaderField(constant: "Connection", "Upgrade"),
-                HeaderField(constant: "Sec-WebSocket-Version", ServerHandshake.version),
+                HeaderField(known: "Upgrade", "websocket"), HeaderField(known: "Connection", "Upgrade"),
+                HeaderField(known: "Sec-WebSocket-Version", ServerHandshake.version),
             ]
-        case .versionMissing: [HeaderField(constant: "Sec-WebSocket-Version", ServerHandshake.version)]
+        case .versionMissing: [HeaderField(known: "Sec-WebSocket-Version", ServerHandshake.version)]
         case .connectionWithoutUpgrade, .keyMissing, .keyRepeated, .keyInvalid, .bodyNotAllowed, .subprotocolInvalid:
             []
         }
@@ -61,9 +61,9 @@ package enum HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertib
     package func response() -> [UInt8] {
         var fields = fields
         if !fields.contains(where: { $0.name == "Connection" }) {
-            fields.append(HeaderField(constant: "Connection", "close"))
+            fields.append(HeaderField(known: "Connection", "close"))
         }
-        fields.append(HeaderField(constant: "Content-Type", "text/plain; charset=utf-8"))
+        fields.append(HeaderField(known: "Content-Type", "text/plain; charset=utf-8"))
         return ResponseEncoder.encode(status: status, fields: fields, body: description + "\n")
     }
 }

@@ -56,13 +56,13 @@ package enum ServerHandshake {
     /// Traps if `extraFields` holds one of the handshake's own headers, or the subprotocol is not a token.
     package static func response(_ acceptance: Acceptance, extraFields: [HeaderField] = []) -> [UInt8] {
         var fields = [
-            HeaderField(constant: "Upgrade", "websocket"),
-            HeaderField(constant: "Connection", "Upgrade"),
-            HeaderField(constant: "Sec-WebSocket-Accept", acceptance.acceptValue),
+            HeaderField(known: "Upgrade", "websocket"),
+            HeaderField(known: "Connection", "Upgrade"),
+            HeaderField(known: "Sec-WebSocket-Accept", acceptance.acceptValue),
         ]
         if let subprotocol = acceptance.subprotocol {
             precondition(Subprotocols.isValid(subprotocol), "ServerHandshake.response: subprotocol is not a token")
-            fields.append(HeaderField(constant: "Sec-WebSocket-Protocol", subprotocol))
+            fields.append(HeaderField(known: "Sec-WebSocket-Protocol", subprotocol))
         }
         for field in extraFields {
             precondition(!isReserved(field.name), "ServerHandshake.response: \(field.name) is the handshake's own")
@@ -73,10 +73,11 @@ package enum ServerHandshake {
 
     /// True for headers that the handshake itself writes; a 101 has no body, so lengths count too.
     package static func isReserved(_ name: String) -> Bool {
-        let reserved = [
-            "upgrade", "connection", "sec-websocket-accept", "sec-websocket-protocol", "sec-websocket-extensions",
-            "sec-websocket-version", "content-length", "transfer-encoding",
-        ]
-        return reserved.contains(name.lowercased())
+        reservedNames.contains(name.lowercased())
     }
+
+    private static let reservedNames: Set = [
+        "upgrade", "connection", "sec-websocket-accept", "sec-websocket-protocol", "sec-websocket-extensions",
+        "sec-websocket-version", "content-length", "transfer-encoding",
+    ]
 }

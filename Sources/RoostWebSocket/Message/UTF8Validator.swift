@@ -16,6 +16,7 @@ package struct UTF8Validator: Sendable, Equatable {
     /// True if `bytes` is valid text by itself.
     package static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var validator = UTF8Validator()
+        // Safe: `accepts` stays within the buffer.
         return unsafe validator.accepts(bytes) && validator.isAtCharacterEnd
     }
 
@@ -30,15 +31,17 @@ package struct UTF8Validator: Sendable, Equatable {
             guard acceptsByte(unsafe base.load(fromByteOffset: index, as: UInt8.self)) else { return false }
             index &+= 1
         }
+        // Safe: `count` is the size of the buffer.
         index = unsafe Self.asciiEnd(base, from: index, count: count)
         guard index < count else { return true }
-        // The vector step looks back three bytes and starts between characters.
+        // The block step looks back three bytes and starts between characters.
         while index < count, index < 3 || missingByteCount != 0 {
             // Safe: as above.
             guard acceptsByte(unsafe base.load(fromByteOffset: index, as: UInt8.self)) else { return false }
             index &+= 1
         }
         if count &- index >= Self.blockByteCount {
+            // Safe: the loop before left `index` at 3 or more.
             guard let end = unsafe Self.validBlocksEnd(base, from: index, count: count) else { return false }
             index = end
         }
@@ -128,6 +131,7 @@ extension UTF8Validator {
             guard errors[0] | errors[1] == 0 else { return nil }
             index &+= blockByteCount
         }
+        // Safe: as above.
         return unsafe index &- incompleteByteCount(base, before: index)
     }
 
@@ -154,14 +158,15 @@ extension UTF8Validator {
         // A byte continues a character exactly when one of the three before it began one that is long enough.
         let continues = (byte & all(0xC0)) .== all(0x80)
         let mustContinue = (before1 .>= all(0xC0)) .| (before2 .>= all(0xE0)) .| (before3 .>= all(0xF0))
-        var wrong = continues .^ mustContinue
         // Never valid: C0, C1 and F5 to FF.
-        wrong = wrong .| ((byte & all(0xFE)) .== all(0xC0)) .| (byte .>= all(0xF5))
+        let neverValid = ((byte & all(0xFE)) .== all(0xC0)) .| (byte .>= all(0xF5))
         // Second bytes with a narrower range: overlong forms, surrogates, above U+10FFFF.
-        wrong = wrong .| ((before1 .== all(0xE0)) .& (byte .< all(0xA0)))
-        wrong = wrong .| ((before1 .== all(0xED)) .& (byte .> all(0x9F)))
-        wrong = wrong .| ((before1 .== all(0xF0)) .& (byte .< all(0x90)))
-        wrong = wrong .| ((before1 .== all(0xF4)) .& (byte .> all(0x8F)))
+        let overlong3 = (before1 .== all(0xE0)) .& (byte .< all(0xA0))
+        let surrogate = (before1 .== all(0xED)) .& (byte .> all(0x9F))
+        let overlong4 = (before1 .== all(0xF0)) .& (byte .< all(0x90))
+        let tooHigh = (before1 .== all(0xF4)) .& (byte .> all(0x8F))
+        let wrong =
+            (continues .^ mustContinue) .| neverValid .| (overlong3 .| surrogate) .| (overlong4 .| tooHigh)
         // Safe: a mask of 16 bytes is 16 plain bytes, each 0 or 0xFF.
         return unsafe unsafeBitCast(wrong, to: SIMD2<UInt64>.self)
     }
