@@ -101,24 +101,23 @@ import Testing
 
     @Test("a text is refused exactly at the first byte that cannot be right")
     func refusesAtTheEarliestByte() {
-        let fourth: [UInt8] = [0x41, 0x80, 0xC2]
-        for first in Self.borders.dropFirst(3) {
-            for second in Self.borders {
-                for third in Self.borders {
-                    for last in fourth {
-                        let bytes = [first, second, third, last]
-                        let expected = (1...4).first { !canBecomeUTF8Quickly(Array(bytes.prefix($0))) }
-                        var validator = UTF8Validator()
-                        let actual = (1...4).first { !Self.accepts(&validator, bytes[$0 - 1..<$0]) }
-                        if actual != expected {
-                            Issue.record("\(bytes) refused at \(actual ?? 0), not \(expected ?? 0)")
-                        }
-                        if expected != nil { continue }
-                        #expect(validator.isAtCharacterEnd == isUTF8(bytes))
-                    }
+        var prefixes: [(bytes: [UInt8], validator: UTF8Validator)] = [([], UTF8Validator()), ([0x61], UTF8Validator())]
+        var judgedCount = 0
+        while let (bytes, validator) = prefixes.popLast() {
+            for border in Self.borders {
+                var next = validator
+                let isAccepted = Self.accepts(&next, [border])
+                judgedCount += 1
+                if isAccepted != canBecomeUTF8(bytes + [border]) {
+                    Issue.record("\(border) after \(bytes) judged wrongly")
                 }
+                guard isAccepted else { continue }
+                #expect(next.isAtCharacterEnd == isUTF8(bytes + [border]))
+                // Go on inside characters; once more after a whole one.
+                if !next.isAtCharacterEnd || bytes.isEmpty { prefixes.append((bytes + [border], next)) }
             }
         }
+        #expect(judgedCount > 1_000)
     }
 
     @Test("text may be split anywhere, into two and three pieces")
@@ -147,11 +146,5 @@ import Testing
         let isAccepted = text.randomPieces(using: &generator).allSatisfy { Self.accepts(&validator, $0) }
         #expect(isAccepted == canBecomeUTF8(text))
         #expect((isAccepted && validator.isAtCharacterEnd) == isUTF8(text))
-    }
-
-    /// `canBecomeUTF8`, remembered: the same prefixes are asked for many times.
-    private func canBecomeUTF8Quickly(_ bytes: [UInt8]) -> Bool {
-        guard bytes.count > 1 else { return canBecomeUTF8(bytes) }
-        return canBecomeUTF8(bytes)
     }
 }

@@ -1,0 +1,80 @@
+import RoostHTTP
+import Testing
+
+/// Heads that two parties could read differently: who the request is for, and where it ends.
+@Suite struct RequestSmugglingTests {
+    @Test(
+        "lengths that contradict each other are refused (RFC 9112 §6, CVE-2026-39805)",
+        arguments: [
+            ("Content-Length: 5\r\nContent-Length: 5\r\n", HTTPError.repeatedContentLength),
+            ("Content-Length: 5\r\ncontent-length: 6\r\n", .repeatedContentLength),
+            ("Content-Length: 5, 5\r\n", .invalidContentLength), ("Content-Length: +5\r\n", .invalidContentLength),
+            ("Content-Length: -5\r\n", .invalidContentLength), ("Content-Length: 0x5\r\n", .invalidContentLength),
+            ("Content-Length:\r\n", .invalidContentLength), ("Content-Length: 5 5\r\n", .invalidContentLength),
+            ("Content-Length: 9223372036854775808\r\n", .invalidContentLength),
+            ("Content-Length: 99999999999999999999999\r\n", .invalidContentLength),
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", .contentLengthWithTransferEncoding),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", .contentLengthWithTransferEncoding),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: gzip, chunked\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: identity\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: \"chunked\"\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding:\r\n", .unsupportedTransferEncoding),
+        ])
+    func refusesContradictions(headers: String, error: HTTPError) {
+        #expect(parse("POST / HTTP/1.1\r\nHost: a\r\n\(headers)\r\n") == .failure(error))
+    }
+
+    @Test(
+        "names that hide a length from one party are refused",
+        arguments: ["Content-Length ", "Content_Length\t", " Content-Length"])
+    func refusesHiddenNames(name: String) {
+        #expect(parse("POST / HTTP/1.1\r\nHost: a\r\n\(name): 5\r\n\r\n").error?.status == .badRequest)
+    }
+
+    @Test("RFC 9112 §6.1: Transfer-Encoding in HTTP/1.0 is refused")
+    func refusesTransferEncodingInHTTP10() {
+        #expect(
+            parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n") == .failure(.transferEncodingInHTTP10))
+    }
+
+    @Test("lengths that are clear are told")
+    func tellsTheBody() {
+        func framing(_ headers: String) -> RequestHead.BodyFraming {
+            head("POST / HTTP/1.1\r\nHost: a\r\n\(headers)\r\n").bodyFraming
+        }
+        #expect(framing("") == .none)
+        #expect(framing("Content-Length: 0\r\n") == .contentLength(0))
+        #expect(framing("CONTENT-LENGTH: 0042\r\n") == .contentLength(42))
+        #expect(framing("Content-Length: 9223372036854775807\r\n") == .contentLength(Int.max))
+        #expect(framing("Transfer-Encoding: Chunked\r\n") == .chunked)
+    }
+
+    @Test("RFC 9112 §3.2: exactly one Host in HTTP/1.1")
+    func requiresOneHost() {
+        #expect(parse("GET / HTTP/1.1\r\n\r\n") == .failure(.missingHost))
+        #expect(parse("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n") == .failure(.repeatedHost))
+        #expect(parse("GET / HTTP/1.1\r\nHost: a\r\nhOST: b\r\n\r\n") == .failure(.repeatedHost))
+        #expect(parse("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n") == .failure(.repeatedHost))
+        #expect(parse("GET / HTTP/1.0\r\n\r\n").isHead)
+    }
+
+    @Test(
+        "Host values",
+        arguments: [
+            ("a", true), ("a.example:443", true), ("[::1]:80", true), ("192.0.2.1", true), ("", true), ("a b", false),
+            ("a/b", false), ("user@a", false), ("a?b", false), ("a#b", false), ("a\\b", false), ("é", false),
+            ("a\"", false),
+        ])
+    func judgesHosts(host: String, isValid: Bool) {
+        let parsed = parse("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n")
+        #expect(parsed.isHead == isValid)
+        if !isValid { #expect(parsed.error == .invalidHost) }
+    }
+
+    @Test("RFC 9112 §3.2.2: the host of an absolute target wins over the Host header")
+    func absoluteTargetWins() {
+        #expect(head(request("http://real:1/x", headers: "Host: other\r\n")).host == "real:1")
+        #expect(head(request("/x", headers: "Host: other\r\n")).host == "other")
+    }
+}
