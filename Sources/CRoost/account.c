@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// malloc with a name on every block: the process that asked for it. What a handler's own Swift code holds is charged to it, by whomever
+// and on whichever thread it is freed. Each block carries 16 bytes before it (as glibc's own bookkeeping does); the storage is glibc's.
+//
+// glibc manual, "Replacing malloc": a program that defines these functions replaces them for every library in it.
+// Sanitizers bring their own allocator, so there is no accounting in their builds.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+char *roost_accounts_start;
+static size_t accounts_stride;
+
+void roost_accounts_set(void *base, size_t stride) {
+  accounts_stride = stride;
+  __atomic_store_n(&roost_accounts_start, (char *)base, __ATOMIC_RELEASE);
+}
+
+int64_t roost_account_take(roost_account *account) {
+  return __atomic_exchange_n(&account->freed_by_others, 0, __ATOMIC_ACQ_REL);
+}
+
+void roost_account_set_generation(roost_account *account, uint32_t generation) {
+  __atomic_store_n(&account->generation, generation, __ATOMIC_RELEASE);
+}
+
+uint32_t roost_account_generation(const roost_account *account) {
+  return __atomic_load_n(&account->generation, __ATOMIC_ACQUIRE);
+}
+
+#if defined(ROOST_STACK_PER_PROCESS)
+bool roost_malloc_is_accounted(void) { return false; }
+void *roost_block_allocate(size_t size) { return malloc(size); }
+void roost_block_free(void *block) { free(block); }
+#else
+bool roost_malloc_is_accounted(void) { return true; }
+
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+extern void __libc_free(void *);
+
+void *roost_block_allocate(size_t size) { return __libc_malloc(size); }
+void roost_block_free(void *block) { __libc_free(block); }
+
+// Before every block. `size` counts what the caller asked for; its top byte is log2 of the offset to the block's real start
+// where that is not sizeof(header).
+typedef struct {
+  uint64_t owner;
+  uint64_t size;
+} header;
+
+#define SIZE_BITS 56
+#define SIZE_MASK (((uint64_t)1 << SIZE_BITS) - 1)
+
+static header *header_of(void *block) { return (header *)block - 1; }
+static size_t size_of(const header *h) { return h->size & SIZE_MASK; }
+static void *start_of(header *h) {
+  unsigned shift = (unsigned)(h->size >> SIZE_BITS);
+  return shift == 0 ? (void *)h : (char *)(h + 1) - ((size_t)1 << shift);
+}
+
+// Books `size` bytes on the process that runs on this thread. Over its limit it is stopped at its next reduction point.
+static inline uint64_t charge(roost_thread *t, size_t size) {
+  if (t->owner == 0) return 0;
+  t->live += (int64_t)size;
+  if (__builtin_expect(t->live > t->live_max, 0)) {
+    t->over_heap_limit = 1;
+    t->reductions = -1;
+  }
+  return t->owner;
+}
+
+static inline void discharge(roost_thread *t, const header *h) {
+  if (h->owner == 0) return;
+  if (h->owner == t->owner) {
+    t->live -= (int64_t)size_of(h);
+    return;
+  }
+  char *base = __atomic_load_n(&roost_accounts_start, __ATOMIC_ACQUIRE);
+  if (base == NULL) return;
+  roost_account *account = (roost_account *)(base + (size_t)(uint32_t)h->owner * accounts_stride);
+  // Process memory is type-stable, so the account is always readable; a stale generation is another process's account.
+  // A slot may change hands between this test and the subtraction: the new owner's figure is then low by one block, once.
+  if (roost_account_generation(account) == (uint32_t)(h->owner >> 32))
+    __atomic_fetch_add(&account->freed_by_others, (int64_t)size_of(h), __ATOMIC_RELAXED);
+}
+
+// One block larger than all that the process may hold is refused outright: Swift then traps at once instead of touching it.
+static inline bool is_refused(const roost_thread *t, size_t size) {
+  return __builtin_expect(t->owner != 0 && (int64_t)size > t->live_max && t->preemption_disabled == 0, 0);
+}
+
+void *malloc(size_t size) {
+  roost_thread *t = &roost_tls;
+  if (size > SIZE_MASK >> 1 || is_refused(t, size)) {
+    t->over_heap_limit = 1;
+    errno = ENOMEM;
+    return NULL;
+  }
+  t->in_allocator += 1;
+  header *h = __libc_malloc(size + sizeof *h);
+  t->in_allocator -= 1;
+  if (h == NULL) return NULL;
+  h->owner = charge(t, size);
+  h->size = size;
+  return h + 1;
+}
+
+void *calloc(size_t count, size_t each) {
+  roost_thread *t = &roost_tls;
+  size_t size;
+  if (__builtin_mul_overflow(count, each, &size) || size > SIZE_MASK >> 1 || is_refused(t, size)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  t->in_allocator += 1;
+  header *h = __libc_calloc(1, size + sizeof *h);
+  t->in_allocator -= 1;
+  if (h == NULL) return NULL;
+  h->owner = charge(t, size);
+  h->size = size;
+  return h + 1;
+}
+
+void free(void *block) {
+  if (block == NULL) return;
+  roost_thread *t = &roost_tls;
+  header *h = header_of(block);
+  discharge(t, h);
+  t->in_allocator += 1;
+  __libc_free(start_of(h));
+  t->in_allocator -= 1;
+}
+
+void *memalign(size_t alignment, size_t size) {
+  if (alignment <= sizeof(header)) return malloc(size);
+  roost_thread *t = &roost_tls;
+  if ((alignment & (alignment - 1)) != 0 || size > SIZE_MASK >> 1 || is_refused(t, size)) {
+    errno = (alignment & (alignment - 1)) != 0 ? EINVAL : ENOMEM;
+    return NULL;
+  }
+  t->in_allocator += 1;
+  char *start = __libc_memalign(alignment, size + alignment);
+  t->in_allocator -= 1;
+  if (start == NULL) return NULL;
+  header *h = header_of(start + alignment);
+  h->owner = charge(t, size);
+  h->size = size | (uint64_t)__builtin_ctzll(alignment) << SIZE_BITS;
+  return h + 1;
+}
+
+void *realloc(void *block, size_t size) {
+  if (block == NULL) return malloc(size);
+  if (size == 0) {
+    free(block);
+    return NULL;
+  }
+  header *h = header_of(block);
+  if (h->size >> SIZE_BITS != 0) {  // an aligned block keeps no alignment through realloc
+    void *moved = malloc(size);
+    if (moved == NULL) return NULL;
+    memcpy(moved, block, size < size_of(h) ? size : size_of(h));
+    free(block);
+    return moved;
+  }
+  roost_thread *t = &roost_tls;
+  if (size > SIZE_MASK >> 1 || is_refused(t, size)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  header old = *h;
+  t->in_allocator += 1;
+  h = __libc_realloc(h, size + sizeof *h);
+  t->in_allocator -= 1;
+  if (h == NULL) return NULL;
+  discharge(t, &old);
+  h->owner = charge(t, size);
+  h->size = size;
+  return h + 1;
+}
+
+int posix_memalign(void **out, size_t alignment, size_t size) {
+  if (alignment < sizeof(void *) || (alignment & (alignment - 1)) != 0) return EINVAL;
+  int saved_errno = errno;
+  void *block = memalign(alignment, size);
+  errno = saved_errno;
+  if (block == NULL) return ENOMEM;
+  *out = block;
+  return 0;
+}
+
+void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+void *valloc(size_t size) { return memalign((size_t)sysconf(_SC_PAGESIZE), size); }
+void *pvalloc(size_t size) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  return memalign(page, (size + page - 1) & ~(page - 1));
+}
+size_t malloc_usable_size(void *block) { return block == NULL ? 0 : size_of(header_of(block)); }
+#endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef CROOST_INTERNAL_H
+#define CROOST_INTERNAL_H
+
+#include "croost.h"
+
+// Assembly; contracts in switch_<arch>.S.
+void roost_switch(void **save, void *to);
+void roost_switch_entry(void);
+
+// Leaves the process stack. With is_final the process never comes back.
+void roost_switch_to_scheduler(roost_thread *t, bool is_final);
+
+// Annotations that tell a sanitizer which stack is current; empty in other builds (sanitizer.c).
+void roost_sanitizer_attach(roost_thread *t);
+void roost_sanitizer_entered(void);
+#ifdef ROOST_STACK_PER_PROCESS
+void *roost_sanitizer_fiber_create(void);
+void roost_sanitizer_fiber_destroy(void *fiber);
+void roost_sanitizer_switch_to_process(roost_thread *t, void *fiber, uintptr_t low, size_t size);
+void roost_sanitizer_switch_to_scheduler(roost_thread *t, void **fake_stack);
+void roost_sanitizer_back_in_scheduler(roost_thread *t);
+void roost_sanitizer_back_in_process(void *fake_stack);
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// Nanoseconds of CLOCK_MONOTONIC: what timers and deadlines of the runtime are measured in.
+package struct MonotonicTime: Comparable, Sendable, Hashable {
+    package var nanoseconds: UInt64
+
+    package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+
+    package static func now() -> MonotonicTime {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return MonotonicTime(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
+    }
+
+    /// Far enough never to come; adding a duration to any time stops here instead of overflowing.
+    package static let distantFuture = MonotonicTime(nanoseconds: UInt64.max / 2)
+
+    package static func < (a: Self, b: Self) -> Bool { a.nanoseconds < b.nanoseconds }
+
+    package static func + (time: Self, duration: Duration) -> Self {
+        let (seconds, attoseconds) = duration.components
+        guard seconds >= 0 else { return time }
+        guard seconds < 4_000_000_000 else { return distantFuture }
+        let sum = time.nanoseconds &+ UInt64(seconds) &* 1_000_000_000 &+ UInt64(max(0, attoseconds) / 1_000_000_000)
+        return MonotonicTime(nanoseconds: min(sum, distantFuture.nanoseconds))
+    }
+
+    package static func - (a: Self, b: Self) -> Duration {
+        .nanoseconds(a.nanoseconds >= b.nanoseconds ? Int64(a.nanoseconds &- b.nanoseconds) : 0)
+    }
+}

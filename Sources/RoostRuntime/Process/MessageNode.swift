@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Synchronization
+
+/// What a node carries.
+package enum NodeKind: UInt8 {
+    /// A message of the receiver's type, in the payload.
+    case message
+    /// `Signal` payload: exit, link, monitor and the like; taken by the runtime, not by the process.
+    case signal
+    /// `Down` payload: a monitored process has ended.
+    case down
+    /// `ExitSignal` payload, to a process that traps exits.
+    case exit
+    /// Meant for another process, or undeliverable: only to be destroyed, in a process.
+    case undeliverable
+}
+
+/// The header of a message on its way, followed by its payload.
+///
+/// | Field     | Written by                                  | Ordered by                                   |
+/// |-----------|---------------------------------------------|----------------------------------------------|
+/// | `next`    | the sender, then the receiver               | the push and the take of `Mailbox.inbox`     |
+/// | the rest  | the sender, before the push                 | the same                                     |
+@safe package struct NodeHeader {
+    package var next: UnsafeMutablePointer<NodeHeader>?
+    /// The process that the node is meant for: a slot may have changed hands since the sender looked.
+    package var target: UInt64
+    /// Metatype of the payload, for its destruction by someone who does not know it; nil where there is nothing to destroy.
+    package var payloadType: UnsafeRawPointer?
+    /// Of the whole node.
+    package var byteCount: UInt32
+    package var kind: NodeKind
+
+    /// Where the payload starts: 16-byte aligned.
+    package static let payloadOffset = 32
+}
+
+/// One node, owned by whoever holds this value.
+@safe package struct Node {
+    package let header: UnsafeMutablePointer<NodeHeader>
+
+    @inline(__always)
+    package init(_ header: UnsafeMutablePointer<NodeHeader>) { unsafe self.header = unsafe header }
+
+    package var payload: UnsafeMutableRawPointer {
+        @inline(__always) get { unsafe UnsafeMutableRawPointer(header) + NodeHeader.payloadOffset }
+    }
+    package var kind: NodeKind { @inline(__always) get { unsafe header.pointee.kind } }
+    package var byteCount: Int { @inline(__always) get { unsafe Int(header.pointee.byteCount) } }
+
+    /// Moves the payload out. The node still has to be freed.
+    @inline(__always)
+    package func takePayload<Payload>(as type: Payload.Type) -> Payload {
+        // Safe: the sender initialised a `Payload` here; a process receives one type only, and signals carry their kind.
+        unsafe payload.assumingMemoryBound(to: Payload.self).move()
+    }
+
+    /// Destroys the payload in place: code of the message's type runs.
+    package func destroyPayload() {
+        guard let type = unsafe header.pointee.payloadType else { return }
+        func destroy<Payload>(_ type: Payload.Type) {
+            unsafe _ = payload.assumingMemoryBound(to: Payload.self).deinitialize(count: 1)
+        }
+        // Safe: the sender stored the metatype of the payload it initialised.
+        unsafe _openExistential(unsafeBitCast(type, to: Any.Type.self), do: destroy)
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Synchronization
+
+/// What a process is doing, for the inspection and for assertions; only its scheduler writes it.
+package enum ProcessStatus: UInt8, Sendable {
+    case free, runnable, running, waiting, exiting
+}
+
+/// The code behind a kind of process. One value per kind, for the program's life; each takes `ProcessRef.raw`.
+///
+/// C functions, so that a call neither retains nor releases anything.
+@safe package struct ProcessOperations: Sendable {
+    package typealias Operation = @convention(c) (UnsafeMutableRawPointer) -> Void
+
+    /// Runs the process from the top of its stack, preemption disabled. When it returns, the process waits without a stack, or ends if
+    /// it asked to (`ProcessRef.finish`).
+    let run: Operation
+    /// The process has stopped in the middle of `run`, parked or preempted: what it borrowed from the scheduler must be kept for it
+    /// or given back. Scheduler context.
+    let didStop: Operation
+    /// The frames of `run` are gone, because of a trap or because it would not end. What must outlive the process is put right.
+    /// Scheduler context.
+    let didAbandon: Operation
+    /// The process has ended, for `ProcessRef.exitReason`; its slot is about to be freed. Scheduler context.
+    let didEnd: Operation
+
+    package init(
+        run: @escaping Operation, didStop: @escaping Operation, didAbandon: @escaping Operation, didEnd: @escaping Operation
+    ) {
+        unsafe self.run = unsafe run
+        unsafe self.didStop = unsafe didStop
+        unsafe self.didAbandon = unsafe didAbandon
+        unsafe self.didEnd = unsafe didEnd
+    }
+}
+
+/// Flags of a process that its scheduler keeps in one word.
+package struct ProcessFlags: OptionSet, Sendable {
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    /// Its frames lie on the process stack's image in `stackCopy`; it can go on only on the scheduler that parked it.
+    static let hasStack = Self(rawValue: 1 << 0)
+    /// It stopped at a reduction point: it goes on with preemption enabled.
+    static let wasPreempted = Self(rawValue: 1 << 1)
+    /// It asked to end; `exitReason` says why.
+    static let isFinished = Self(rawValue: 1 << 2)
+    /// It has been told to end and meets `ProcessExit` at its next waiting call.
+    static let isExiting = Self(rawValue: 1 << 3)
+    static let trapsExits = Self(rawValue: 1 << 4)
+    /// Its frames are gone; what is left is to destroy its messages.
+    static let isCleaningUp = Self(rawValue: 1 << 5)
+    /// It never leaves its scheduler, with or without a stack.
+    static let isPinned = Self(rawValue: 1 << 6)
+    /// The waiting call it is in has timed out.
+    static let hasTimedOut = Self(rawValue: 1 << 7)
+}
+
+/// Reasons to look at a process that need no message. Hints: a process must cope with one that is stale.
+package struct WakeFlags: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let readable = Self(rawValue: 1 << 0)
+    package static let writable = Self(rawValue: 1 << 1)
+    package static let hangup = Self(rawValue: 1 << 2)
+    package static let timer = Self(rawValue: 1 << 3)
+    /// Someone outside wants it to look at what they share.
+    package static let poke = Self(rawValue: 1 << 4)
+}
+
+/// Everything the runtime knows of one process. Lives in a slot of `ProcessTable`; slots are never unmapped.
+///
+/// | Field                   | Written by                       | Ordered by                                             |
+/// |-------------------------|----------------------------------|--------------------------------------------------------|
+/// | `account`               | any thread, atomically           | relaxed counters; generation release/acquire           |
+/// | `inbox`                 | senders push, the owner takes    | compare-exchange, see `Mailbox`                        |
+/// | `wakeFlags`             | any thread sets, the owner takes | sequentially consistent with `inbox`, see `Mailbox`    |
+/// | `runNext`               | whoever has the right to run it  | the run queue it is in                                 |
+/// | the rest                | the scheduler that runs it       | handed on through a run queue                          |
+@safe package struct ProcessControlBlock: ~Copyable {
+    /// First, so that C finds it at the start of the slot.
+    var account: roost_account
+    let inbox: Atomic<UInt>
+    let wakeFlags: Atomic<UInt32>
+    var flags: ProcessFlags
+    var status: ProcessStatus
+    /// Turns since it was told to end without reaching a waiting call.
+    var turnsSinceExit: UInt8
+    /// The scheduler that runs it, and whose poller and timers know it.
+    var home: UnsafeMutablePointer<SchedulerState>?
+    var runNext: UInt
+    // Messages taken from the inbox, oldest first.
+    var queueHead: UnsafeMutablePointer<NodeHeader>?
+    var queueTail: UnsafeMutablePointer<NodeHeader>?
+    var queueCount: UInt32
+    /// More messages than this and the process is told to end.
+    var mailboxLimit: UInt32
+    var timer: TimerReference
+    var operations: UnsafePointer<ProcessOperations>
+    /// The code of a straight-line process until it starts.
+    var entry: ((borrowing ProcessContext<Never>) throws -> Void)?
+    /// What the process is about, for its operations: a connection.
+    package var object: UnsafeMutableRawPointer?
+    var stackCopy: UnsafeMutableRawPointer?
+    var stackPointer: UnsafeMutableRawPointer?
+    var stackByteCount: UInt32
+    var stackCapacity: UInt32
+    /// Bytes of its own Swift code, as malloc's account has them at the end of its last turn.
+    var allocatedByteCount: Int
+    /// Bytes the runtime holds for it.
+    var heldByteCount: Int
+    var heapLimit: Int
+    var reductions: UInt64
+    var extras: ProcessExtras?
+}
+
+/// What only some processes have: links, monitors, a reason to end.
+final class ProcessExtras {
+    var links: [Pid] = []
+    /// Monitors on this process.
+    var observers: [(reference: Reference, observer: Observer)] = []
+    /// Monitors that this process holds on others.
+    var monitors: [(reference: Reference, pid: Pid)] = []
+    /// Why it was told to end, or ended.
+    var exitReason: ExitReason?
+    var hasWarnedOfMailbox = false
+    var label: String?
+}
+
+/// A process, by the address of its control block.
+///
+/// Safe to copy and to keep: slots are type-stable. What may be done with it is up to the caller: the fields marked so in the table
+/// above belong to the scheduler that runs the process.
+@safe package struct ProcessRef: Equatable, @unchecked Sendable {  // shared fields are atomics; the rest is its scheduler's
+    let pointer: UnsafeMutablePointer<ProcessControlBlock>
+
+    @inline(__always)
+    init(_ pointer: UnsafeMutablePointer<ProcessControlBlock>) { unsafe self.pointer = unsafe pointer }
+
+    package static func == (a: ProcessRef, b: ProcessRef) -> Bool { unsafe a.pointer == b.pointer }
+
+    /// As the operations of its kind get it.
+    @inline(__always)
+    package init(raw: UnsafeMutableRawPointer) {
+        // Safe: only `raw` of a ProcessRef is ever passed to an operation.
+        unsafe pointer = unsafe raw.assumingMemoryBound(to: ProcessControlBlock.self)
+    }
+
+    package var raw: UnsafeMutableRawPointer { @inline(__always) get { unsafe UnsafeMutableRawPointer(pointer) } }
+
+    /// Why the process was told to end, or ended; `.normal` while neither.
+    package var exitReason: ExitReason { block.extras?.exitReason ?? .normal }
+
+    package var block: ProcessControlBlock {
+        // Safe: slots are never unmapped, and are initialised before a ProcessRef to them exists.
+        @inline(__always) unsafeAddress { unsafe UnsafePointer(pointer) }
+        @inline(__always) nonmutating unsafeMutableAddress { unsafe pointer }
+    }
+
+    package var pid: Pid {
+        @inline(__always) get { Pid(index: block.account.index, generation: generation) }
+    }
+
+    var generation: UInt32 {
+        @inline(__always) get { unsafe withUnsafePointer(to: &block.account) { unsafe roost_account_generation($0) } }
+    }
+
+    // Safe: a live process has a home, and schedulers outlive their processes.
+    var home: SchedulerRef { @inline(__always) get { unsafe SchedulerRef(block.home!) } }
+
+    var extras: ProcessExtras {
+        if let extras = block.extras { return extras }
+        let extras = ProcessExtras()
+        block.extras = extras
+        return extras
+    }
+
+    /// Asks to end with `reason` when `run` returns. The first reason stands.
+    package func finish(_ reason: ExitReason) {
+        guard !block.flags.contains(.isFinished) else { return }
+        block.flags.insert(.isFinished)
+        if case .normal = reason { return }
+        extras.exitReason = reason
+    }
+
+    /// Books `byteCount` bytes that the runtime holds for the process; negative when they are freed.
+    @inline(__always)
+    package func charge(byteCount: Int) { block.heldByteCount &+= byteCount }
+
+    /// All that is held for the process: control block, runtime's blocks, its own allocations.
+    package var heapByteCount: Int {
+        MemoryLayout<ProcessControlBlock>.stride + block.heldByteCount + max(0, block.allocatedByteCount)
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Synchronization
+
+// What a process does to wait. Process context, preemption disabled, depth 1.
+
+extension ProcessRef {
+    /// Gives up the thread until a message, a signal or a wake flag arrives; spurious returns happen.
+    package func park() {
+        unsafe precondition(
+            roost_thread_current().pointee.preemption_disabled == 1,
+            "a waiting call inside withoutPreemption: what it protects would stay locked while the process waits")
+        roost_park()
+        block.wakeFlags.store(0, ordering: .sequentiallyConsistent)
+    }
+
+    package func throwIfExiting(_ cleanUp: () -> Void = {}) throws(ProcessExit) {
+        guard block.flags.contains(.isExiting) else { return }
+        cleanUp()
+        throw ProcessExit(reason: block.extras?.exitReason ?? .killed)
+    }
+
+    /// Whether `deadline` has come; arms the process's timer for it where it has not.
+    func isPast(_ deadline: MonotonicTime, _ scheduler: SchedulerRef) -> Bool {
+        if MonotonicTime.now() >= deadline { return true }
+        disarmTimer(scheduler)
+        block.timer = scheduler.armWake(self, at: deadline)
+        return false
+    }
+
+    func disarmTimer(_ scheduler: SchedulerRef) {
+        guard block.timer != .none else { return }
+        scheduler.cancelTimer(block.timer)
+        block.timer = .none
+    }
+}
+
+/// A message that is to be sent later.
+public struct TimerToken: Sendable {
+    let home: SchedulerRef
+    let reference: TimerReference
+
+    init(home: UnsafeMutablePointer<SchedulerState>, reference: TimerReference) {
+        self.home = unsafe SchedulerRef(home)
+        self.reference = reference
+    }
+
+    /// Any thread; a timer that has fired is left alone.
+    func cancel() {
+        if home.isCurrent { home.cancelTimer(reference) } else { home.post(.cancelTimer(reference)) }
+    }
+}
+
+extension Reference {
+    private static let last = Atomic<UInt64>(0)
+
+    package static func next() -> Reference { Reference(number: last.add(1, ordering: .relaxed).newValue) }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Synchronization
+
+/// A process that is one closure, run from its first line to its last, waiting where it calls something that waits.
+enum StraightLine {
+    nonisolated(unsafe) static let operations: UnsafePointer<ProcessOperations> = unsafe ProcessOperations(
+        run: { unsafe run(ProcessRef(raw: $0)) }, didStop: { _ in }, didAbandon: { _ in }, didEnd: { _ in }
+    ).immortal()
+
+    /// What is left of a process whose frames are gone: destroys its messages.
+    nonisolated(unsafe) static let cleanUp: UnsafePointer<ProcessOperations> = unsafe ProcessOperations(
+        run: { unsafe destroyMessages(ProcessRef(raw: $0)) }, didStop: { _ in }, didAbandon: { _ in }, didEnd: { _ in }
+    ).immortal()
+
+    private static func run(_ process: ProcessRef) {
+        let reason = runEntry(process)
+        // Told to end, it ends for that reason, even where it caught `ProcessExit` and returned.
+        process.finish(process.block.flags.contains(.isExiting) ? process.extras.exitReason ?? reason : reason)
+        destroyMessages(process)
+    }
+
+    /// A frame of its own, so that all it holds is released, as handler code, before it returns.
+    @inline(never)
+    private static func runEntry(_ process: ProcessRef) -> ExitReason {
+        roost_handler_begin()
+        let reason = callEntry(process)
+        roost_handler_end()
+        return reason
+    }
+
+    @inline(never)
+    private static func callEntry(_ process: ProcessRef) -> ExitReason {
+        guard let entry = process.block.entry.take() else { return .normal }
+        do {
+            try entry(ProcessContext())
+            return .normal
+        } catch let exit as ProcessExit {
+            return exit.reason
+        } catch {
+            return .error(error)
+        }
+    }
+
+    /// Closes the mailbox and destroys what is in it. Destructors are user code: they run as the process, preemptible and contained.
+    static func destroyMessages(_ process: ProcessRef) {
+        process.block.entry = nil
+        guard let scheduler = SchedulerRef.current else { return }
+        if let newest = unsafe Mailbox.close(process) { unsafe appendUnsorted(newest, to: process, scheduler) }
+        while let node = scheduler.popQueue(of: process) {
+            if node.kind != .signal {
+                roost_handler_begin()
+                node.destroyPayload()
+                roost_handler_end()
+            } else {
+                answer(node.takePayload(as: Signal.self), for: process.pid, scheduler)
+            }
+            scheduler.free(node)
+        }
+    }
+
+    /// Oldest first again, without acting on signals: nobody is there to act.
+    private static func appendUnsorted(_ newest: UnsafeMutablePointer<NodeHeader>, to process: ProcessRef, _ scheduler: SchedulerRef) {
+        var newest: UnsafeMutablePointer<NodeHeader>? = unsafe newest
+        var oldest: UnsafeMutablePointer<NodeHeader>?
+        while let node = unsafe newest {
+            unsafe newest = unsafe node.pointee.next
+            unsafe node.pointee.next = unsafe oldest
+            unsafe oldest = unsafe node
+        }
+        while let node = unsafe oldest {
+            unsafe oldest = unsafe node.pointee.next
+            unsafe scheduler.append(Node(node), to: process)
+        }
+    }
+
+    /// A link or monitor that arrived too late gets the answer that a dead pid gives.
+    private static func answer(_ signal: Signal, for pid: Pid, _ scheduler: SchedulerRef) {
+        switch signal {
+        case .link(let from): scheduler.sendSignal(.exit(from: pid, reason: .noProcess, isLink: true), to: from)
+        case .monitor(let reference, let observer): scheduler.tell(observer, of: pid, reference, .noProcess)
+        case .exit, .unlink, .demonitor, .inspect: break
+        }
+    }
+
+    static func isMailboxClosed(_ process: ProcessRef) -> Bool {
+        unsafe process.block.inbox.load(ordering: .relaxed) == Mailbox.closed && process.block.queueHead == nil
+    }
+}
+
+extension ProcessOperations {
+    /// A copy that is never freed: one for each kind of process.
+    package func immortal() -> UnsafePointer<ProcessOperations> {
+        let pointer = UnsafeMutablePointer<ProcessOperations>.allocate(capacity: 1)
+        unsafe pointer.initialize(to: self)
+        return unsafe UnsafePointer(pointer)
+    }
+}

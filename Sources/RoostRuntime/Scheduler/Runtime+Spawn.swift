@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Synchronization
+
+extension Runtime {
+    typealias Body = (borrowing ProcessContext<Never>) throws -> Void
+
+    /// Starts a process: `body` runs in it from its first line to its last. Any thread.
+    ///
+    /// What `body` captures belongs to the new process alone; the compiler checks it. An error that it throws is its exit reason.
+    /// Code of targets built with Roost's instrumentation flags is preempted wherever it loops (README, "Your package").
+    @discardableResult
+    public func spawn(
+        options: ProcessOptions = ProcessOptions(), _ body: sending @escaping (borrowing ProcessContext<Never>) throws -> Void
+    ) -> Pid {
+        roost_enter()
+        defer { roost_leave() }
+        return start(receiving: Never.self, options: options, link: nil, monitor: nil, body).pid
+    }
+
+    /// Starts a process that receives messages of type `type`, and returns where they are sent.
+    @discardableResult
+    public func spawn<Message: Sendable>(
+        receiving type: Message.Type, options: ProcessOptions = ProcessOptions(),
+        _ body: sending @escaping (borrowing ProcessContext<Message>) throws -> Void
+    ) -> Address<Message> {
+        roost_enter()
+        defer { roost_leave() }
+        return start(receiving: type, options: options, link: nil, monitor: nil, body)
+    }
+
+    func start<Message: Sendable>(
+        receiving type: Message.Type, options: ProcessOptions, link: Pid?, monitor: (Reference, Observer)?,
+        _ body: sending @escaping (borrowing ProcessContext<Message>) throws -> Void
+    ) -> Address<Message> {
+        precondition(
+            MemoryLayout<Message>.alignment <= 16, "\(Message.self) needs an alignment of more than 16; box it in a class or array")
+        let limit = options.heapByteCountMax ?? configuration.heapByteCountMax
+        let current = SchedulerRef.current
+        let home: SchedulerRef
+        let process: ProcessRef
+        if let current, unsafe current.state.runtime === self {
+            home = current
+            process = unsafe current.makeProcess(StraightLine.operations, heapLimit: limit == 0 ? .max : limit)
+        } else {
+            home = pickScheduler()
+            process = External.takeSlot()
+            processStarted()
+            unsafe process.prepare(StraightLine.operations, home: home, heapLimit: limit == 0 ? .max : limit)
+        }
+        // Safe: a context is empty; its type parameter changes nothing about how the closure is called.
+        process.block.entry = unsafe unsafeBitCast(body, to: Body.self)
+        if let limit = options.mailboxCountMax { process.block.mailboxLimit = UInt32(clamping: limit) }
+        if let link { process.extras.links.append(link) }
+        if let (reference, observer) = monitor { process.extras.observers.append((reference, observer)) }
+        let address = Address<Message>(pid: process.pid)
+        home.enqueue(process)
+        return address
+    }
+
+    /// Sends `pid` an exit signal from outside any process. False when it has ended.
+    @discardableResult
+    public func exit(_ pid: Pid, _ reason: ExitReason) -> Bool {
+        roost_enter()
+        defer { roost_leave() }
+        let signal = Signal.exit(from: SchedulerRef.currentProcess?.pid ?? Pid(word: 0), reason: reason, isLink: false)
+        return SchedulerRef.current?.sendSignal(signal, to: pid) ?? External.sendSignal(signal, to: pid)
+    }
+
+    /// Calls `body` once, on a scheduler, when `pid` ends; at once when it has ended. `body` must not block.
+    public func whenEnded(_ pid: Pid, _ body: @escaping @Sendable (Pid, ExitReason) -> Void) {
+        roost_enter()
+        defer { roost_leave() }
+        let signal = Signal.monitor(reference: .next(), observer: .callback(body))
+        let isSent = SchedulerRef.current?.sendSignal(signal, to: pid) ?? External.sendSignal(signal, to: pid)
+        if !isSent { body(pid, .noProcess) }
+    }
+
+    /// Suspends the calling task until `pid` ends and returns why it did; `.noProcess` when it had ended before.
+    public func exitReason(of pid: Pid) async -> ExitReason {
+        await withCheckedContinuation { continuation in
+            whenEnded(pid) { _, reason in continuation.resume(returning: reason) }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Glibc
+internal import Synchronization
+
+/// What a process may have; see `RuntimeConfiguration` for the defaults.
+public struct ProcessOptions: Sendable {
+    /// Bytes the process may hold, the runtime's and its own allocations together; past it the process is told to end. 0: no limit.
+    public var heapByteCountMax: Int?
+    /// Messages that may wait in its mailbox; past it the process is told to end. nil: no limit.
+    public var mailboxCountMax: Int?
+
+    public init(heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil) {
+        self.heapByteCountMax = heapByteCountMax
+        self.mailboxCountMax = mailboxCountMax
+    }
+}
+
+/// How a runtime is set up. Checked by `Runtime.start`; immutable afterwards.
+public struct RuntimeConfiguration: Sendable {
+    /// Scheduler threads, 1...64. 0: one for each core this process may run on.
+    public var schedulerCount = 0
+    /// Reductions a turn lasts, 100...1,000,000: long enough to be worth a switch, short enough (about 3 µs) to wait for. BEAM: 4,000.
+    public var reductionsPerTurn = 2_000
+    /// Bytes of the stack that processes of a scheduler run on, 128 KiB...64 MiB. Recursion that uses it up ends its process.
+    public var stackByteCount = 1 << 20
+    /// Bytes below the limit at which instrumented code is stopped, kept for what it calls: malloc, print.
+    public var stackReserveByteCount = 128 << 10
+    /// Inaccessible bytes below each stack.
+    public var stackGuardByteCount = 16 << 20
+    /// Default of `ProcessOptions.heapByteCountMax`: far above what a well-behaved process needs, far below what a machine has.
+    public var heapByteCountMax = 256 << 20
+    /// Messages in one mailbox at which an event is reported, once per process.
+    public var mailboxWarningCount = 100_000
+    /// Contained traps and abandoned processes may have lost so many bytes before the runtime asks its owner to drain.
+    public var leakedByteCountMax = 1 << 30
+
+    public init() {}
+
+    func validate() throws(RuntimeError) {
+        var problems: [String] = []
+        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) {
+            if !range.contains(value) { problems.append("\(name) is \(value); use \(range.lowerBound)...\(range.upperBound)") }
+        }
+        check("schedulers", schedulerCount, 0...64)
+        check("reductions-per-turn", reductionsPerTurn, 100...1_000_000)
+        check("stack-bytes", stackByteCount, 128 << 10...64 << 20)
+        check("stack-reserve-bytes", stackReserveByteCount, 16 << 10...stackByteCount / 2)
+        check("stack-guard-bytes", stackGuardByteCount, 64 << 10...1 << 30)
+        if heapByteCountMax < 0 { problems.append("max-heap-bytes is \(heapByteCountMax); use 0 (no limit) or more") }
+        if !problems.isEmpty { throw .invalidConfiguration(problems) }
+    }
+}
+
+/// What the runtime has to tell its owner. Called on a scheduler, outside any process: must be quick and must not block.
+public enum RuntimeEvent: Sendable {
+    case trapped(Trap)
+    case abandoned(leakedByteCount: Int)
+    /// Traps and abandoned processes have lost more than `leakedByteCountMax`: drain and restart the program. Once.
+    case leakLimitReached(byteCount: Int)
+    case longMailbox(Pid, messageCount: Int)
+}
+
+/// A set of schedulers and the processes on them.
+///
+/// Any number may exist in one program; processes of different runtimes can send to each other.
+public final class Runtime: @unchecked Sendable {  // `schedulers` is written before the threads start; the rest is atomic or locked
+    public let configuration: RuntimeConfiguration
+    private(set) var schedulers: [SchedulerRef] = []
+    private var threads: [pthread_t] = []
+    private let report: (@Sendable (RuntimeEvent) -> Void)?
+
+    private let idleMask = Atomic<UInt64>(0)
+    private let liveCount = Atomic<Int>(0)
+    private let trapTotal = Atomic<Int>(0)
+    private let abandonedTotal = Atomic<Int>(0)
+    private let leakedTotal = Atomic<Int>(0)
+    private let hasReportedLeak = Atomic<Bool>(false)
+    private let nextScheduler = Atomic<Int>(0)
+    private let isRunning = Atomic<Bool>(true)
+
+    /// Starts the schedulers' threads. `onEvent` hears what the runtime notices.
+    public init(
+        _ configuration: RuntimeConfiguration = RuntimeConfiguration(), onEvent: (@Sendable (RuntimeEvent) -> Void)? = nil
+    ) throws(RuntimeError) {
+        try configuration.validate()
+        self.configuration = configuration
+        report = onEvent
+        _ = ProcessTable.reserve
+        roost_install_trap_handlers()
+        let count = configuration.schedulerCount == 0 ? Runtime.coreCount() : configuration.schedulerCount
+        for index in 0..<count {
+            let pointer = UnsafeMutablePointer<SchedulerState>.allocate(capacity: 1)
+            unsafe pointer.initialize(to: try SchedulerState(index: index, runtime: self))
+            schedulers.append(unsafe SchedulerRef(pointer))
+        }
+        for scheduler in schedulers { threads.append(try startThread(scheduler)) }
+    }
+
+    /// Cores that this program may run on (sched_getaffinity(2), as taskset and cgroups' cpusets set it).
+    static func coreCount() -> Int {
+        min(max(Int(roost_core_count()), 1), 64)
+    }
+
+    private func startThread(_ scheduler: SchedulerRef) throws(RuntimeError) -> pthread_t {
+        var thread = pthread_t()
+        let argument = unsafe UnsafeMutableRawPointer(scheduler.pointer)
+        let code = unsafe pthread_create(&thread, nil, { argument in
+            // Safe: the argument is the scheduler that this thread was made for, and outlives it.
+            let scheduler = unsafe SchedulerRef(argument!.assumingMemoryBound(to: SchedulerState.self))
+            scheduler.threadMain()
+            return nil
+        }, argument)
+        guard code == 0 else { throw .systemCall("pthread_create", code) }
+        return thread
+    }
+
+    /// Stops the schedulers where they stand, without ending their processes, and frees what is theirs. Not from a process.
+    ///
+    /// Orderly shutdown is the business of supervisors: end the processes first.
+    public func stop() {
+        precondition(SchedulerRef.current == nil, "Runtime.stop was called on one of its schedulers; call it from another thread")
+        guard isRunning.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        for scheduler in schedulers { scheduler.post(.run { SchedulerRef.current?.state.isStopping = true }) }
+        for thread in threads { pthread_join(thread, nil) }
+    }
+
+    // MARK: Figures
+
+    /// Processes that exist.
+    public var processCount: Int { liveCount.load(ordering: .relaxed) }
+    /// Traps contained so far.
+    public var trapCount: Int { trapTotal.load(ordering: .relaxed) }
+    /// Processes whose frames were dropped because they would not end.
+    public var abandonedCount: Int { abandonedTotal.load(ordering: .relaxed) }
+    /// Bytes that trapped and abandoned processes held when their frames were dropped: at most so much is lost.
+    public var leakedByteCount: Int { leakedTotal.load(ordering: .relaxed) }
+    public var schedulerCount: Int { schedulers.count }
+    /// Counters of each scheduler. Read while they are written: each counter is right, their sum may be of different moments.
+    public var statistics: [SchedulerStatistics] { schedulers.map { $0.state.statistics } }
+
+    func processStarted() { liveCount.add(1, ordering: .relaxed) }
+    func processEnded() { liveCount.subtract(1, ordering: .relaxed) }
+
+    func report(_ event: RuntimeEvent) { report?(event) }
+
+    func countTrap(_ trap: Trap) {
+        trapTotal.add(1, ordering: .relaxed)
+        report(.trapped(trap))
+        countLeak(trap.leakedByteCount)
+    }
+
+    func countAbandoned(leaked: Int) {
+        abandonedTotal.add(1, ordering: .relaxed)
+        report(.abandoned(leakedByteCount: leaked))
+        countLeak(leaked)
+    }
+
+    private func countLeak(_ byteCount: Int) {
+        let total = leakedTotal.add(byteCount, ordering: .relaxed).newValue
+        guard total > configuration.leakedByteCountMax else { return }
+        if !hasReportedLeak.exchange(true, ordering: .relaxed) { report(.leakLimitReached(byteCount: total)) }
+    }
+
+    // MARK: Balance
+
+    func markIdle(_ index: Int, _ isIdle: Bool) {
+        let bit: UInt64 = 1 << UInt64(index)
+        if isIdle { idleMask.bitwiseOr(bit, ordering: .relaxed) } else { idleMask.bitwiseAnd(~bit, ordering: .relaxed) }
+    }
+
+    /// Answers a sleeping scheduler's standing request for work: gives it up to half of the processes here that may move.
+    ///
+    /// Stealing is done by the victim, between turns, so run queues need no atomics. A sleeping scheduler asks by its bit in the mask.
+    func share(from scheduler: SchedulerRef) {
+        let idle = idleMask.load(ordering: .relaxed) & ~(1 << UInt64(scheduler.state.index))
+        guard idle != 0 else { return }
+        let thief = schedulers[idle.trailingZeroBitCount]
+        let looked = scheduler.state.runCount
+        var left = looked / 2
+        for _ in 0..<looked where left > 0 {
+            guard let process = scheduler.dequeue() else { return }
+            if process.block.flags.isDisjoint(with: [.hasStack, .isPinned]), process.block.timer == .none {
+                thief.enqueueRemote(process)
+                scheduler.state.statistics.migrations &+= 1
+                left -= 1
+            } else {
+                scheduler.enqueueLocal(process)
+            }
+        }
+    }
+
+    /// Where a process from outside starts: each scheduler in turn.
+    package func pickScheduler() -> SchedulerRef {
+        schedulers[Int(UInt(bitPattern: nextScheduler.add(1, ordering: .relaxed).newValue) % UInt(schedulers.count))]
+    }
+}
+
+extension SchedulerRef {
+    /// The life of a scheduler's thread.
+    func threadMain() {
+        let configuration = unsafe state.runtime.configuration
+        let code = unsafe roost_thread_attach(
+            configuration.stackByteCount, configuration.stackGuardByteCount, configuration.stackReserveByteCount, pointer)
+        guard code == 0 else {
+            fatalError("cannot map a process stack of \(configuration.stackByteCount) bytes: errno \(code)")
+        }
+        unsafe roost_thread_set_name("roost-\(state.index)")
+        runLoop()
+        state.slots.drain()
+        if let scratch = unsafe state.scratch { unsafe state.scratchRelease?(scratch) }
+        roost_thread_detach()
+    }
+}

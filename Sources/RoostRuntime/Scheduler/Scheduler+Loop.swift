@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Glibc
+internal import Synchronization
+
+// What a scheduler's thread does: run processes, look for events, sleep.
+
+extension SchedulerRef {
+    /// While there are processes to run, events are looked for after this many reductions: eight full turns.
+    static let pollInterval: Int64 = 16_000
+    /// What a turn counts towards `pollInterval` beside its reductions, so that empty turns come to a poll as well.
+    static let turnCharge: Int64 = 60
+    /// A scheduler that has been busy for so many turns gives processes away to idle ones.
+    static let busyTurnsBeforeSharing = 64
+
+    /// Runs until the runtime stops. Scheduler's thread.
+    func runLoop() {
+        while !state.isStopping {
+            takeInbound()
+            runCommands()
+            if let process = dequeue() {
+                runTurn(process)
+                if state.pollCredit <= 0 { pollBetweenTurns() }
+            } else {
+                sleepUntilWoken()
+            }
+        }
+    }
+
+    private func pollBetweenTurns() {
+        state.pollCredit = Self.pollInterval
+        poll(milliseconds: 0)
+        fireTimers()
+        state.load.store(state.runCount, ordering: .relaxed)
+        if state.busyTurns >= Self.busyTurnsBeforeSharing, state.runCount > 1 { unsafe state.runtime.share(from: self) }
+    }
+
+    private func sleepUntilWoken() {
+        state.pollCredit = Self.pollInterval
+        state.busyTurns = 0
+        state.load.store(0, ordering: .relaxed)
+        fireTimers()
+        guard state.runHead == 0 else { return }
+        // S1: say that it sleeps, then look once more at what others may have left.
+        let (declared, _) = state.inbound.compareExchange(
+            expected: SchedulerState.idle, desired: SchedulerState.asleep, ordering: .sequentiallyConsistent)
+        guard declared else { return }
+        if !state.hasCommands.load(ordering: .sequentiallyConsistent) {
+            unsafe state.runtime.markIdle(state.index, true)
+            poll(milliseconds: millisecondsToSleep())
+            unsafe state.runtime.markIdle(state.index, false)
+            state.statistics.sleeps &+= 1
+        }
+        _ = state.inbound.compareExchange(
+            expected: SchedulerState.asleep, desired: SchedulerState.idle, ordering: .sequentiallyConsistent)
+        fireTimers()
+    }
+
+    /// Until the next timer, rounded up; without end where there is none.
+    private func millisecondsToSleep() -> CInt {
+        guard let deadline = state.timers.nextDeadline() else { return -1 }
+        guard deadline > state.now else { return 0 }
+        let nanoseconds = deadline.nanoseconds - state.now.nanoseconds
+        return CInt(min((nanoseconds + 999_999) / 1_000_000, 3_600_000))
+    }
+
+    private func poll(milliseconds: CInt) {
+        state.statistics.polls &+= 1
+        state.poller.wait(milliseconds: milliseconds) { data, events in
+            guard let process = ProcessTable.find(Pid(word: data)) else { return }
+            var flags: WakeFlags = []
+            if events & UInt32(EPOLLIN.rawValue) != 0 { flags.insert(.readable) }
+            if events & UInt32(EPOLLOUT.rawValue) != 0 { flags.insert(.writable) }
+            // An error or a hangup shows in the next read and write.
+            let failures = UInt32(EPOLLERR.rawValue) | UInt32(EPOLLHUP.rawValue) | UInt32(EPOLLRDHUP.rawValue)
+            if events & failures != 0 { flags.formUnion([.hangup, .readable]) }
+            if Mailbox.notify(process, flags) { process.home.enqueue(process) }
+        }
+    }
+
+    /// Gives `process` one turn.
+    private func runTurn(_ process: ProcessRef) {
+        let thread = unsafe roost_thread_current()
+        state.busyTurns &+= 1
+        state.statistics.turns &+= 1
+        if !collectInbox(of: process) { return }
+        process.block.status = .running
+        unsafe thread.pointee.current = unsafe UnsafeMutableRawPointer(process.pointer)
+        unsafe thread.pointee.owner = process.pid.word
+        unsafe thread.pointee.live = Int64(process.block.allocatedByteCount)
+        unsafe thread.pointee.live_max = Int64(process.block.heapLimit)
+        unsafe thread.pointee.reductions = state.turnReductions
+        let outcome = unsafe enter(process, thread)
+        let used = unsafe state.turnReductions &- min(thread.pointee.reductions, state.turnReductions)
+        unsafe thread.pointee.reductions = .max
+        unsafe thread.pointee.owner = 0
+        unsafe thread.pointee.current = nil
+        unsafe thread.pointee.preemption_disabled = 1
+        process.block.allocatedByteCount = unsafe Int(thread.pointee.live)
+        process.block.reductions &+= UInt64(used)
+        state.statistics.reductions &+= UInt64(used)
+        state.pollCredit &-= used &+ Self.turnCharge
+        endTurn(process, outcome)
+    }
+
+    /// Switches to the process; comes back when it stops.
+    @inline(__always)
+    private func enter(_ process: ProcessRef, _ thread: UnsafeMutablePointer<roost_thread>) -> UInt32 {
+        guard process.block.flags.contains(.hasStack) else {
+            return startOnStack(process)
+        }
+        unsafe thread.pointee.preemption_disabled = process.block.flags.contains(.wasPreempted) ? 0 : 1
+        process.block.flags.subtract([.hasStack, .wasPreempted])
+        return resumeOnStack(process)
+    }
+
+    private func endTurn(_ process: ProcessRef, _ outcome: UInt32) {
+        switch Int(outcome) {
+        case Int(ROOST_FINISHED):
+            if unsafe process.block.stackCopy != nil { StackImage.release(process, &state.blocks) }
+            if process.block.flags.contains(.isFinished) { return end(process) }
+            guard !endIfOverHeapLimit(process) else { return }
+            suspend(process)
+        case Int(ROOST_PARKED):
+            keepStack(of: process)
+            guard !endIfOverHeapLimit(process) else { return }
+            suspend(process)
+        case Int(ROOST_PREEMPTED):
+            process.block.flags.insert(.wasPreempted)
+            state.statistics.preemptions &+= 1
+            keepStack(of: process)
+            guard !endIfOverHeapLimit(process), !abandonIfItWillNotEnd(process) else { return }
+            enqueueLocal(process)
+        default:
+            landTrap(of: process)
+        }
+    }
+
+    /// The process waits; or runs again if there is something new for it.
+    @inline(__always)
+    func suspend(_ process: ProcessRef) {
+        process.block.status = .waiting
+        if !Mailbox.wait(process) { enqueueLocal(process) }
+    }
+}

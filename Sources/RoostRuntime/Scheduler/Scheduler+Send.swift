@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Synchronization
+
+// Making nodes, delivering them, starting processes.
+
+extension SchedulerRef {
+    // MARK: Nodes
+
+    /// A node with `payload`. This scheduler's thread.
+    @inline(__always)
+    func makeNode<Payload>(_ payload: consuming Payload, kind: NodeKind, for pid: Pid) -> Node {
+        unsafe NodeMaker.make(payload, kind: kind, for: pid) { byteCount in unsafe state.blocks.allocate(byteCount: byteCount) }
+    }
+
+    @inline(__always)
+    func free(_ node: Node) { unsafe state.blocks.free(UnsafeMutableRawPointer(node.header), byteCount: node.byteCount) }
+
+    /// Takes the oldest node of the process's queue.
+    @inline(__always)
+    func popQueue(of process: ProcessRef) -> Node? {
+        guard let header = unsafe process.block.queueHead else { return nil }
+        return unsafe unlink(header, after: nil, of: process)
+    }
+
+    /// Takes `header` out of the queue; `previous` is the node before it, nil for the first.
+    @inline(__always)
+    func unlink(
+        _ header: UnsafeMutablePointer<NodeHeader>, after previous: UnsafeMutablePointer<NodeHeader>?, of process: ProcessRef
+    ) -> Node {
+        let next = unsafe header.pointee.next
+        if let previous = unsafe previous {
+            unsafe previous.pointee.next = unsafe next
+        } else {
+            unsafe process.block.queueHead = unsafe next
+        }
+        if unsafe next == nil { unsafe process.block.queueTail = unsafe previous }
+        process.block.queueCount &-= 1
+        let node = unsafe Node(header)
+        process.charge(byteCount: -node.byteCount)
+        return node
+    }
+
+    /// Frees what is left in the queue without destroying payloads: they are lost.
+    func dropQueue(of process: ProcessRef) {
+        while let node = popQueue(of: process) { free(node) }
+    }
+
+    // MARK: Delivery
+
+    /// Sends `node` to the process it names, from this scheduler. A node that nobody takes is destroyed by a process of its own.
+    func deliver(_ node: Node) {
+        let target = unsafe Pid(word: node.header.pointee.target)
+        guard let process = ProcessTable.find(target) else { return discard(node) }
+        switch Mailbox.push(node, to: process) {
+        case .pushed: break
+        case .pushedAndMustEnqueue: process.home.enqueue(process)
+        case .closed: discard(node)
+        }
+    }
+
+    /// Destroys a message outside the process that sent it: its deinit is user code and runs in a process.
+    func discard(_ node: Node) {
+        if unsafe node.header.pointee.payloadType == nil { return free(node) }
+        let process = unsafe makeProcess(StraightLine.cleanUp, heapLimit: .max)
+        process.block.flags.insert([.isCleaningUp, .isFinished])
+        unsafe node.header.pointee.kind = .undeliverable
+        append(node, to: process)
+        enqueueLocal(process)
+    }
+
+    /// Sends a signal; false when there is no such process.
+    @discardableResult
+    func sendSignal(_ signal: Signal, to pid: Pid) -> Bool {
+        guard let process = ProcessTable.find(pid) else { return false }
+        let node = makeNode(signal, kind: .signal, for: pid)
+        switch Mailbox.push(node, to: process) {
+        case .pushed: return true
+        case .pushedAndMustEnqueue:
+            process.home.enqueue(process)
+            return true
+        case .closed:
+            node.destroyPayload()
+            free(node)
+            return false
+        }
+    }
+
+    // MARK: Processes
+
+    /// A process of this scheduler that is in no run queue yet. Scheduler's thread.
+    package func makeProcess(_ operations: UnsafePointer<ProcessOperations>, heapLimit: Int) -> ProcessRef {
+        let process = state.slots.take()
+        state.statistics.spawns &+= 1
+        unsafe state.runtime.processStarted()
+        unsafe process.prepare(operations, home: self, heapLimit: heapLimit)
+        return process
+    }
+}
+
+extension ProcessRef {
+    /// Opens a free slot for a new process. The caller owns the slot.
+    func prepare(_ operations: UnsafePointer<ProcessOperations>, home: SchedulerRef, heapLimit: Int) {
+        unsafe withUnsafeMutablePointer(to: &block.account) { account in
+            if unsafe roost_account_generation(account) == 0 { unsafe roost_account_set_generation(account, 1) }
+            _ = unsafe roost_account_take(account)
+        }
+        block.flags = []
+        block.status = .runnable
+        block.turnsSinceExit = 0
+        unsafe block.home = unsafe home.pointer
+        unsafe block.queueHead = nil
+        unsafe block.queueTail = nil
+        block.queueCount = 0
+        block.mailboxLimit = .max
+        block.timer = .none
+        unsafe block.operations = unsafe operations
+        block.allocatedByteCount = 0
+        block.heldByteCount = 0
+        block.heapLimit = heapLimit
+        block.reductions = 0
+        block.wakeFlags.store(0, ordering: .relaxed)
+        // Last, and releasing: from here on senders may push.
+        block.inbox.store(Mailbox.empty, ordering: .releasing)
+    }
+}
+
+enum NodeMaker {
+    @inline(__always)
+    static func make<Payload>(
+        _ payload: consuming Payload, kind: NodeKind, for pid: Pid, allocate: (Int) -> UnsafeMutableRawPointer
+    ) -> Node {
+        let byteCount = NodeHeader.payloadOffset + MemoryLayout<Payload>.size
+        let block = unsafe allocate(byteCount)
+        let header = unsafe block.bindMemory(to: NodeHeader.self, capacity: 1)
+        let type: UnsafeRawPointer? =
+            unsafe _isPOD(Payload.self) ? nil : unsafeBitCast(Payload.self as Any.Type, to: UnsafeRawPointer.self)
+        unsafe header.initialize(
+            to: NodeHeader(next: nil, target: pid.word, payloadType: type, byteCount: UInt32(byteCount), kind: kind))
+        // Safe: blocks are aligned to 16 and so is the payload's offset; greater alignments are refused at spawn.
+        unsafe (block + NodeHeader.payloadOffset).bindMemory(to: Payload.self, capacity: 1).initialize(to: payload)
+        return unsafe Node(header)
+    }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Glibc
+internal import Synchronization
+
+// What happens around a turn: taking messages and signals in, keeping a stack, landing a trap, ending.
+
+extension SchedulerRef {
+    /// Turns that a process gets, after it was told to end, to reach a waiting call and unwind. Past it its frames are abandoned.
+    static let exitTurnsMax: UInt8 = 100
+
+    // MARK: Inbox
+
+    /// Takes what was sent into the process's own queue and acts on its signals. False when the process ended over it.
+    @inline(__always)
+    func collectInbox(of process: ProcessRef) -> Bool {
+        guard let newest = unsafe Mailbox.take(process) else { return true }
+        return unsafe collect(newest, for: process)
+    }
+
+    private func collect(_ newest: UnsafeMutablePointer<NodeHeader>, for process: ProcessRef) -> Bool {
+        var newest: UnsafeMutablePointer<NodeHeader>? = unsafe newest
+        var oldest: UnsafeMutablePointer<NodeHeader>?
+        while let node = unsafe newest {
+            unsafe newest = unsafe node.pointee.next
+            unsafe node.pointee.next = unsafe oldest
+            unsafe oldest = unsafe node
+        }
+        let word = process.pid.word
+        while let header = unsafe oldest {
+            unsafe oldest = unsafe header.pointee.next
+            let node = unsafe Node(header)
+            if unsafe header.pointee.target != word {
+                unsafe header.pointee.kind = .undeliverable
+            } else if node.kind == .signal {
+                let signal = node.takePayload(as: Signal.self)
+                free(node)
+                act(on: signal, for: process)
+                continue
+            }
+            append(node, to: process)
+        }
+        checkMailbox(of: process)
+        if process.block.flags.contains(.isExiting), !process.block.flags.contains(.hasStack),
+            unsafe process.block.operations == StraightLine.operations
+        {
+            end(process)  // told to end before it ever ran
+            return false
+        }
+        return true
+    }
+
+    func append(_ node: Node, to process: ProcessRef) {
+        unsafe node.header.pointee.next = nil
+        if let tail = unsafe process.block.queueTail {
+            unsafe tail.pointee.next = unsafe node.header
+        } else {
+            unsafe process.block.queueHead = unsafe node.header
+        }
+        unsafe process.block.queueTail = unsafe node.header
+        process.block.queueCount &+= 1
+        process.charge(byteCount: node.byteCount)
+    }
+
+    private func checkMailbox(of process: ProcessRef) {
+        if process.block.queueCount > process.block.mailboxLimit {
+            tellToExit(
+                process,
+                .mailboxLimit(messageCount: Int(process.block.queueCount), limit: Int(process.block.mailboxLimit)))
+        }
+        if process.block.heldByteCount > process.block.heapLimit { tellOverHeapLimit(process) }
+        let warningCount = unsafe state.runtime.configuration.mailboxWarningCount
+        if process.block.queueCount > warningCount, !process.extras.hasWarnedOfMailbox {
+            process.extras.hasWarnedOfMailbox = true
+            unsafe state.runtime.report(.longMailbox(process.pid, messageCount: Int(process.block.queueCount)))
+        }
+    }
+
+    private func act(on signal: Signal, for process: ProcessRef) {
+        switch signal {
+        case .exit(let from, let reason, let isLink):
+            if isLink {
+                guard let index = process.block.extras?.links.firstIndex(of: from) else { return }
+                process.extras.links.remove(at: index)
+            }
+            receiveExit(process, from, reason, isLink: isLink)
+        case .link(let from):
+            if !process.extras.links.contains(from) { process.extras.links.append(from) }
+        case .unlink(let from):
+            process.block.extras?.links.removeAll { $0 == from }
+        case .monitor(let reference, let observer):
+            process.extras.observers.append((reference, observer))
+        case .demonitor(let reference):
+            process.block.extras?.observers.removeAll { $0.reference == reference }
+        case .inspect(let body):
+            body(process)
+        }
+    }
+
+    /// Erlang reference manual, "Receiving Exit Signals": `kill` cannot be trapped, `normal` from another process does nothing,
+    /// a process that traps gets a message, any other ends with the same reason.
+    private func receiveExit(_ process: ProcessRef, _ from: Pid, _ reason: ExitReason, isLink: Bool) {
+        if case .kill = reason, !isLink { return tellToExit(process, .killed) }
+        if process.block.flags.contains(.trapsExits) {
+            return append(makeNode(ExitSignal(from: from, reason: reason), kind: .exit, for: process.pid), to: process)
+        }
+        if case .normal = reason, from != process.pid { return }
+        tellToExit(process, reason)
+    }
+
+    /// The process meets `ProcessExit` at its next waiting call. The first reason stands, but for a kill.
+    func tellToExit(_ process: ProcessRef, _ reason: ExitReason) {
+        if process.block.flags.contains(.isExiting) {
+            if case .killed = reason { process.extras.exitReason = reason }
+            return
+        }
+        process.block.flags.insert(.isExiting)
+        process.block.turnsSinceExit = 0
+        process.extras.exitReason = reason
+    }
+
+    // MARK: Stacks
+
+    func startOnStack(_ process: ProcessRef) -> UInt32 {
+        let entry: roost_entry = { argument in
+            // Safe: the argument is the process that `startOnStack` was called for.
+            let process = unsafe ProcessRef(argument!.assumingMemoryBound(to: ProcessControlBlock.self))
+            unsafe process.block.operations.pointee.run(process.raw)
+        }
+        return unsafe StackImage.start(process, entry)
+    }
+
+    func resumeOnStack(_ process: ProcessRef) -> UInt32 { StackImage.resume(process) }
+
+    /// The process has stopped in the middle of its code: its frames go to its own heap before anyone else runs.
+    func keepStack(of process: ProcessRef) {
+        process.block.flags.insert(.hasStack)
+        StackImage.keep(process, &state.blocks)
+        unsafe process.block.operations.pointee.didStop(process.raw)
+    }
+
+    // MARK: Memory
+
+    /// What the process holds by now, with what others freed taken off.
+    private func settleAccount(of process: ProcessRef) {
+        process.block.allocatedByteCount -= unsafe withUnsafeMutablePointer(to: &process.block.account) {
+            unsafe Int(roost_account_take($0))
+        }
+    }
+
+    func tellOverHeapLimit(_ process: ProcessRef) {
+        tellToExit(process, .heapLimit(byteCount: process.heapByteCount, limit: process.block.heapLimit))
+    }
+
+    /// Over its limit a process is told to end; a quarter past it there is no more waiting for it to unwind. True when it is gone.
+    func endIfOverHeapLimit(_ process: ProcessRef) -> Bool {
+        let limit = process.block.heapLimit
+        guard process.heapByteCount > limit else { return false }
+        settleAccount(of: process)
+        unsafe roost_thread_current().pointee.over_heap_limit = 0
+        guard process.heapByteCount > limit else { return false }
+        tellOverHeapLimit(process)
+        let isPreempted = process.block.flags.contains(.wasPreempted)
+        guard isPreempted, process.heapByteCount > limit + limit / 4 else {
+            if !isPreempted { enqueueLocal(process) }  // parked: it runs again to meet its exit
+            return !isPreempted
+        }
+        abandon(process)
+        return true
+    }
+
+    /// A process told to end that spins on is abandoned after a bounded number of turns. True when it is gone.
+    func abandonIfItWillNotEnd(_ process: ProcessRef) -> Bool {
+        guard process.block.flags.contains(.isExiting) else { return false }
+        process.block.turnsSinceExit += 1
+        guard process.block.turnsSinceExit >= Self.exitTurnsMax else { return false }
+        abandon(process)
+        return true
+    }
+
+    // MARK: Ending
+
+    /// The process trapped: its frames are gone with what they owned.
+    func landTrap(of process: ProcessRef) {
+        state.statistics.traps &+= 1
+        settleAccount(of: process)
+        let trap = takeTrap(leaked: max(0, process.block.allocatedByteCount))
+        process.extras.exitReason = nil
+        process.block.flags.remove(.isFinished)
+        if process.block.flags.contains(.isCleaningUp) {
+            // Even destroying its messages traps: what is left of them is lost too.
+            dropQueue(of: process)
+            return end(process)
+        }
+        unsafe state.runtime.countTrap(trap)
+        giveUpFrames(of: process, .trapped(trap))
+    }
+
+    /// Drops the frames of a process that will not end by itself.
+    func abandon(_ process: ProcessRef) {
+        settleAccount(of: process)
+        unsafe state.runtime.countAbandoned(leaked: max(0, process.block.allocatedByteCount))
+        giveUpFrames(of: process, process.block.extras?.exitReason ?? .killed)
+    }
+
+    private func giveUpFrames(of process: ProcessRef, _ reason: ExitReason) {
+        process.block.flags.subtract([.hasStack, .wasPreempted])
+        StackImage.release(process, &state.blocks)
+        process.finish(reason)
+        process.extras.exitReason = reason
+        unsafe process.block.operations.pointee.didAbandon(process.raw)
+        cleanUp(process)
+    }
+
+    /// Destroys, as the process and under its budget, the messages that nobody will receive; then the process ends.
+    private func cleanUp(_ process: ProcessRef) {
+        process.block.flags.insert([.isCleaningUp, .isFinished])
+        process.block.heapLimit = .max
+        unsafe process.block.operations.pointee.didEnd(process.raw)
+        unsafe process.block.operations = StraightLine.cleanUp
+        enqueueLocal(process)
+    }
+
+    private func takeTrap(leaked: Int) -> Trap {
+        unsafe withUnsafeMutablePointer(to: &roost_thread_current().pointee.trap) { trap in
+            let count = unsafe Int(trap.pointee.frame_count)
+            let frames = unsafe withUnsafeBytes(of: &trap.pointee.frames) { bytes in
+                unsafe Array(bytes.bindMemory(to: UInt.self).prefix(count))
+            }
+            let length = unsafe Int(trap.pointee.message_length)
+            let message = unsafe withUnsafeBytes(of: &trap.pointee.message) { bytes in
+                unsafe String(decoding: bytes.prefix(length), as: UTF8.self)
+            }
+            unsafe trap.pointee.message_length = 0
+            let kind: Trap.Kind =
+                if unsafe trap.pointee.kind == UInt32(ROOST_TRAP_STACK_OVERFLOW) {
+                    .stackOverflow
+                } else {
+                    switch unsafe trap.pointee.signal {
+                    case SIGFPE: .arithmetic
+                    case SIGABRT: .abort
+                    default: .check
+                    }
+                }
+            let text = message.last?.isNewline == true ? String(message.dropLast()) : message
+            return unsafe Trap(
+                kind: kind, message: text.isEmpty ? nil : text, address: trap.pointee.address, frames: frames,
+                leakedByteCount: leaked)
+        }
+    }
+
+    /// The process is over: whoever watches it is told, and its slot is free.
+    func end(_ process: ProcessRef) {
+        if !process.block.flags.contains(.isCleaningUp), !StraightLine.isMailboxClosed(process) {
+            return cleanUp(process)
+        }
+        process.block.status = .exiting
+        let extras = process.block.extras
+        let reason = extras?.exitReason ?? .normal
+        if process.block.timer != .none {
+            cancelTimer(process.block.timer)
+            process.block.timer = .none
+        }
+        if !process.block.flags.contains(.isCleaningUp) {
+            unsafe process.block.operations.pointee.didEnd(process.raw)
+        }
+        let pid = process.pid
+        if let extras {
+            process.block.extras = nil
+            tellOthers(of: pid, reason, extras)
+        }
+        StackImage.release(process, &state.blocks)
+        process.block.entry = nil
+        unsafe process.block.object = nil
+        process.block.status = .free
+        unsafe withUnsafeMutablePointer(to: &process.block.account) {
+            unsafe roost_account_set_generation($0, pid.generation &+ 1)
+            _ = unsafe roost_account_take($0)
+        }
+        state.slots.put(process)
+        state.statistics.exits &+= 1
+        unsafe state.runtime.processEnded()
+    }
+
+    private func tellOthers(of pid: Pid, _ reason: ExitReason, _ extras: ProcessExtras) {
+        for link in extras.links { sendSignal(.exit(from: pid, reason: reason, isLink: true), to: link) }
+        for (reference, observer) in extras.observers { tell(observer, of: pid, reference, reason) }
+        for (reference, target) in extras.monitors { sendSignal(.demonitor(reference: reference), to: target) }
+    }
+
+    func tell(_ observer: Observer, of pid: Pid, _ reference: Reference, _ reason: ExitReason) {
+        switch observer {
+        case .process(let watcher):
+            deliver(makeNode(Down(reference: reference, pid: pid, reason: reason), kind: .down, for: watcher))
+        case .callback(let body):
+            body(pid, reason)
+        }
+    }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Synchronization
+
+/// Work for a scheduler that comes from elsewhere and is no process to run.
+enum SchedulerCommand: Sendable {
+    case cancelTimer(TimerReference)
+    case run(@Sendable () -> Void)
+}
+
+/// Counters of one scheduler. Written by its thread, read by anyone: a reading is of one counter at a time.
+public struct SchedulerStatistics: Sendable, Equatable {
+    /// Turns given to processes.
+    public var turns: UInt64 = 0
+    /// Turns that ended because the reductions were used up.
+    public var preemptions: UInt64 = 0
+    public var reductions: UInt64 = 0
+    /// Processes started and ended here.
+    public var spawns: UInt64 = 0
+    public var exits: UInt64 = 0
+    /// Processes given to idle schedulers.
+    public var migrations: UInt64 = 0
+    public var traps: UInt64 = 0
+    /// Times it asked the kernel for events, and times it slept there.
+    public var polls: UInt64 = 0
+    public var sleeps: UInt64 = 0
+}
+
+/// One scheduler: everything here belongs to its thread, but for what the table says.
+///
+/// | Field       | Written by                     | Ordered by                                                     |
+/// |-------------|--------------------------------|----------------------------------------------------------------|
+/// | `inbound`   | any thread pushes, owner takes | compare-exchange, as `Mailbox.inbox`                           |
+/// | `commands`  | any thread                     | its lock (a leaf), then `poke`                                 |
+/// | `load`      | the owner                      | relaxed: a hint for balancing                                  |
+/// | the rest    | the owner                      |                                                                |
+@safe package struct SchedulerState: ~Copyable {
+    /// Processes that others made runnable: linked through `runNext`, newest first; or `idle`, or `asleep`.
+    ///
+    /// **S1.** A scheduler sleeps only after it has replaced `idle` by `asleep`; whoever replaces `asleep` wakes it. So a process pushed
+    /// here is either seen before the sleep or ends it. Test: `SchedulerTests.noLostWakeUp`.
+    let inbound: Atomic<UInt>
+    let commands: Mutex<[SchedulerCommand]>
+    let hasCommands: Atomic<Bool>
+    /// Runnable processes, for other schedulers that look for the least loaded.
+    let load: Atomic<Int>
+
+    static let idle: UInt = 0
+    static let asleep: UInt = 1
+
+    let index: Int
+    unowned(unsafe) let runtime: Runtime
+    let turnReductions: Int64
+    // Run queue, first in first out, linked through `runNext`.
+    var runHead: UInt = 0
+    var runTail: UInt = 0
+    var runCount = 0
+    var poller: Poller
+    var timers: TimerWheel
+    var blocks = BlockAllocator()
+    var slots = SlotCache()
+    var statistics = SchedulerStatistics()
+    var now: MonotonicTime
+    /// Reductions left until the next poll while there are processes to run.
+    var pollCredit: Int64 = 0
+    /// Turns since it last had nothing to do.
+    var busyTurns = 0
+    var isStopping = false
+    /// Scratch space of the layers above (buffers for sockets), made on first use, freed by `scratchRelease`.
+    package var scratch: UnsafeMutableRawPointer?
+    package var scratchRelease: (@convention(c) (UnsafeMutableRawPointer) -> Void)?
+
+    init(index: Int, runtime: Runtime) throws(RuntimeError) {
+        self.index = index
+        unsafe self.runtime = runtime
+        turnReductions = Int64(runtime.configuration.reductionsPerTurn)
+        inbound = Atomic(Self.idle)
+        commands = Mutex([])
+        hasCommands = Atomic(false)
+        load = Atomic(0)
+        now = .now()
+        timers = TimerWheel(start: now)
+        unsafe scratch = nil
+        unsafe scratchRelease = nil
+        poller = try Poller()
+    }
+}
+
+/// A scheduler by its address; valid for the life of its runtime.
+@safe package struct SchedulerRef: Equatable, @unchecked Sendable {  // shared fields are atomics or locked; the rest is its thread's
+    let pointer: UnsafeMutablePointer<SchedulerState>
+
+    @inline(__always)
+    init(_ pointer: UnsafeMutablePointer<SchedulerState>) { unsafe self.pointer = unsafe pointer }
+
+    package static func == (a: SchedulerRef, b: SchedulerRef) -> Bool { unsafe a.pointer == b.pointer }
+
+    package var state: SchedulerState {
+        // Safe: the runtime frees its schedulers after their threads have ended and their processes are gone.
+        @inline(__always) unsafeAddress { unsafe UnsafePointer(pointer) }
+        @inline(__always) nonmutating unsafeMutableAddress { unsafe pointer }
+    }
+
+    /// The scheduler of this thread, nil on any other thread.
+    @inline(__always)
+    package static var current: SchedulerRef? {
+        guard let pointer = unsafe roost_thread_current().pointee.scheduler else { return nil }
+        return unsafe SchedulerRef(pointer.assumingMemoryBound(to: SchedulerState.self))
+    }
+
+    /// The process that runs on this thread, nil outside one.
+    @inline(__always)
+    package static var currentProcess: ProcessRef? {
+        guard let pointer = unsafe roost_thread_current().pointee.current else { return nil }
+        return unsafe ProcessRef(pointer.assumingMemoryBound(to: ProcessControlBlock.self))
+    }
+
+    var isCurrent: Bool { Self.current == self }
+}
+
+// MARK: - Run queue
+
+extension SchedulerRef {
+    /// Makes `process` run here. The caller has the right to: it won the wake-up, or made the process. Any thread.
+    @inline(__always)
+    package func enqueue(_ process: ProcessRef) {
+        if isCurrent { enqueueLocal(process) } else { enqueueRemote(process) }
+    }
+
+    @inline(__always)
+    func enqueueLocal(_ process: ProcessRef) {
+        process.block.runNext = 0
+        process.block.status = .runnable
+        let word = unsafe UInt(bitPattern: process.pointer)
+        if state.runTail == 0 {
+            state.runHead = word
+        } else {
+            SchedulerRef.process(state.runTail).block.runNext = word
+        }
+        state.runTail = word
+        state.runCount &+= 1
+    }
+
+    @inline(__always)
+    func dequeue() -> ProcessRef? {
+        guard state.runHead != 0 else { return nil }
+        let process = SchedulerRef.process(state.runHead)
+        state.runHead = process.block.runNext
+        if state.runHead == 0 { state.runTail = 0 }
+        state.runCount &-= 1
+        return process
+    }
+
+    @inline(__always)
+    static func process(_ word: UInt) -> ProcessRef {
+        // Safe: run queues hold addresses of process slots only.
+        unsafe ProcessRef(UnsafeMutablePointer(bitPattern: word)!)
+    }
+
+    /// Hands `process` to this scheduler from another thread.
+    func enqueueRemote(_ process: ProcessRef) {
+        let word = unsafe UInt(bitPattern: process.pointer)
+        var seen = state.inbound.load(ordering: .relaxed)
+        while true {
+            process.block.runNext = seen <= SchedulerState.asleep ? 0 : seen
+            let (done, value) = state.inbound.weakCompareExchange(
+                expected: seen, desired: word, successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed)
+            if done { break }
+            seen = value
+        }
+        if seen == SchedulerState.asleep { state.poller.wake() }
+    }
+
+    /// Wakes the scheduler if it sleeps, so that it looks at its commands.
+    func poke() {
+        let (woken, _) = state.inbound.compareExchange(
+            expected: SchedulerState.asleep, desired: SchedulerState.idle, ordering: .sequentiallyConsistent)
+        if woken { state.poller.wake() }
+    }
+
+    func post(_ command: SchedulerCommand) {
+        state.commands.withLock { $0.append(command) }
+        state.hasCommands.store(true, ordering: .sequentiallyConsistent)
+        poke()
+    }
+
+    /// Moves what others pushed to the end of the run queue, oldest first.
+    func takeInbound() {
+        guard state.inbound.load(ordering: .relaxed) > SchedulerState.asleep else { return }
+        var newest = state.inbound.exchange(SchedulerState.idle, ordering: .acquiring)
+        var oldestFirst: UInt = 0
+        while newest > SchedulerState.asleep {
+            let process = SchedulerRef.process(newest)
+            newest = process.block.runNext
+            process.block.runNext = oldestFirst
+            oldestFirst = unsafe UInt(bitPattern: process.pointer)
+        }
+        while oldestFirst != 0 {
+            let process = SchedulerRef.process(oldestFirst)
+            oldestFirst = process.block.runNext
+            unsafe process.block.home = unsafe pointer
+            enqueueLocal(process)
+        }
+    }
+
+    func runCommands() {
+        guard state.hasCommands.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        let commands = state.commands.withLock { commands in
+            let taken = commands
+            commands.removeAll()
+            return taken
+        }
+        for command in commands {
+            switch command {
+            case .cancelTimer(let reference): cancelTimer(reference)
+            case .run(let body): body()
+            }
+        }
+    }
+}
+
+// MARK: - Timers
+
+extension SchedulerRef {
+    /// Sets `WakeFlags.timer` on `process` at `time`. This scheduler's thread.
+    package func armWake(_ process: ProcessRef, at time: MonotonicTime) -> TimerReference {
+        state.timers.arm(at: time, .wake(process.pid.word))
+    }
+
+    package func cancelTimer(_ reference: TimerReference) {
+        guard let action = state.timers.cancel(reference) else { return }
+        if case .send(let node) = action { discard(node) }
+    }
+
+    func fireTimers() {
+        state.now = .now()
+        while let action = state.timers.takeDue(at: state.now) {
+            switch action {
+            case .wake(let word):
+                if let process = ProcessTable.find(Pid(word: word)) { notify(process, .timer) }
+            case .send(let node):
+                deliver(node)
+            }
+        }
+    }
+
+    /// Sets wake flags on a process and makes it run if it waits. Any thread, from any scheduler.
+    @inline(__always)
+    package func notify(_ process: ProcessRef, _ flags: WakeFlags) {
+        if Mailbox.notify(process, flags) { process.home.enqueue(process) }
+    }
+}
