@@ -12,9 +12,13 @@ struct HeadScanner: Sendable {
 
     /// The position of the next complete line without its CR LF, or nil if it has not arrived.
     ///
-    /// Throws as soon as a byte that no head may hold has arrived, or the head is certain to exceed its limit.
-    mutating func nextLine(in bytes: Span<UInt8>) throws(HTTPError) -> Range<Int>? {
-        let end = min(bytes.count, headByteCountMax)
+    /// Throws as soon as a byte that no head may hold has arrived, or it is certain that the head or this line
+    /// exceeds its limit. Which of several faults is told does not depend on how the bytes arrive.
+    mutating func nextLine(
+        in bytes: Span<UInt8>, lineByteCountMax: Int = HTTPLimits.headByteCountCeiling
+    ) throws(HTTPError) -> Range<Int>? {
+        let limit = min(headByteCountMax, lineStart + lineByteCountMax + 2)
+        let end = min(bytes.count, limit)
         var index = offset
         while index < end {
             let byte = bytes[index]
@@ -33,7 +37,7 @@ struct HeadScanner: Sendable {
             return line
         }
         offset = index
-        guard bytes.count < headByteCountMax else { throw .headTooLarge(limit: headByteCountMax) }
+        guard bytes.count < limit else { throw .headTooLarge(limit: headByteCountMax) }
         return nil
     }
 

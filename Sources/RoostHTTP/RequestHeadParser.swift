@@ -63,13 +63,10 @@ package struct RequestHeadParser: Sendable {
     }
 
     private mutating func nextLine(in bytes: Span<UInt8>) throws(HTTPError) -> Range<Int>? {
+        guard requestLine == nil else { return try scanner.nextLine(in: bytes) }
         do throws(HTTPError) {
-            let line = try scanner.nextLine(in: bytes)
-            if line == nil, requestLine == nil, scanner.offset - scanner.lineStart > requestLineByteCountMax {
-                throw .targetTooLong(limit: limits.targetByteCountMax)
-            }
-            return line
-        } catch .headTooLarge where requestLine == nil {
+            return try scanner.nextLine(in: bytes, lineByteCountMax: requestLineByteCountMax)
+        } catch .headTooLarge {
             throw .targetTooLong(limit: min(limits.targetByteCountMax, limits.headByteCountMax))
         }
     }

@@ -1,0 +1,88 @@
+import RoostHTTP
+import RoostWebSocket
+
+/// Heads (RFC 9112) and the opening handshake (RFC 6455 §4): no bytes trap a parser or what uses its result, and
+/// what they mean does not depend on how they arrive.
+///
+/// The first byte of the input chooses the sizes of the pieces, the rest is the head.
+func fuzzHeads(_ start: UnsafePointer<UInt8>?, _ byteCount: Int) -> CInt {
+    guard byteCount >= 1 else { return 0 }
+    // Safe: libFuzzer lends `byteCount` bytes at `start` for the duration of the call.
+    let input = unsafe Array(UnsafeBufferPointer(start: start, count: byteCount))
+    let bytes = Array(input.dropFirst())
+    let ends = pieceEnds(byteCount: bytes.count, choice: Int(input[0]))
+    precondition(
+        describeRequest(bytes, ends: [bytes.count]) == describeRequest(bytes, ends: ends),
+        "the pieces of a request mean something else than the whole")
+    precondition(
+        describeResponse(bytes, ends: [bytes.count]) == describeResponse(bytes, ends: ends),
+        "the pieces of a response mean something else than the whole")
+    return 0
+}
+
+private let limits = HTTPLimits(headByteCountMax: 600, targetByteCountMax: 400, headerCountMax: 12)
+
+private func pieceEnds(byteCount: Int, choice: Int) -> [Int] {
+    var ends = Array(stride(from: choice & 0x1F, to: byteCount, by: (choice >> 5) + 1))
+    ends.append(byteCount)
+    return ends
+}
+
+/// Everything the server learns from `bytes`, as text.
+private func describeRequest(_ bytes: [UInt8], ends: [Int]) -> String {
+    var parser = RequestHeadParser(limits: limits)
+    for end in ends {
+        switch parser.parse(Array(bytes[..<end]).span) {
+        case .needsMoreBytes: continue
+        case .failure(let error): return "\(error.status) \(error)"
+        case .head(let head, let consumedByteCount):
+            precondition(consumedByteCount <= min(end, limits.headByteCountMax), "consumed more than allowed")
+            return describe(head) + "\(consumedByteCount)"
+        }
+    }
+    return "incomplete"
+}
+
+private func describe(_ head: RequestHead) -> String {
+    let path = head.path
+    precondition(path.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }, "a path with control characters")
+    var text = "\(head.method) \(path) \(head.encodedPath) \(head.query ?? "-") \(head.host ?? "-") \(head.version)"
+    for item in head.queryItems { text += "\(item.name)=\(item.value)&" }
+    for header in head.headers {
+        precondition((try? HeaderField(header.name, header.value)) != nil, "a header that could not be sent on")
+        text += "\(header.name): \(header.value);\(head.headers.contains(token: "upgrade", in: header.name))"
+    }
+    switch ServerHandshake.evaluate(head, supportedSubprotocols: ["chat", "v1"]) {
+    case .refuse(let refusal): text += String(decoding: refusal.response(), as: UTF8.self)
+    case .accept(let acceptance):
+        let response = ServerHandshake.response(acceptance)
+        var parser = ResponseHeadParser()
+        guard case .head(let answer, response.count) = parser.parse(response.span), answer.statusCode == 101 else {
+            preconditionFailure("the server's own response does not parse")
+        }
+        text += String(decoding: response, as: UTF8.self)
+    }
+    return text
+}
+
+/// Everything a client learns from `bytes`, as text.
+private func describeResponse(_ bytes: [UInt8], ends: [Int]) -> String {
+    guard let client = try? ClientHandshake(host: "h", target: "/", random: (1, 2), subprotocols: ["chat"]) else {
+        preconditionFailure("a fixed request cannot be made")
+    }
+    var parser = ResponseHeadParser(limits: limits)
+    for end in ends {
+        switch parser.parse(Array(bytes[..<end]).span) {
+        case .needsMoreBytes: continue
+        case .failure(let error): return "\(error)"
+        case .head(let head, let consumedByteCount):
+            let fields = head.headers.map { "\($0.name): \($0.value)" }.joined(separator: "\n")
+            do throws(ClientHandshakeError) {
+                return "\(fields) \(consumedByteCount) \(try client.check(head) ?? "-")"
+            } catch {
+                return "\(fields) \(consumedByteCount) \(error)"
+            }
+        }
+    }
+    return "incomplete"
+}
