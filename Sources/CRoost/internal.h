@@ -7,6 +7,8 @@
 // Assembly; contracts in switch_<arch>.S.
 void roost_switch(void **save, void *to);
 void roost_switch_entry(void);
+// The entry of the process that runs has returned: called by roost_switch_entry, on the process stack. Does not return.
+void roost_finish(void);
 
 // Leaves the process stack. With is_final the process never comes back.
 void roost_switch_to_scheduler(roost_thread *t, bool is_final);

@@ -90,18 +90,7 @@ void roost_thread_detach(void) {
   memset(t, 0, sizeof *t);
 }
 
-static void run_entry(void *entry_pointer);
-
-// The argument that prepare_stack carries for run_entry. One scheduler starts one process at a time, so one per thread is enough.
-static _Thread_local struct {
-  roost_entry entry;
-  void *argument;
-} starting;
-
-static void run_entry(void *unused) {
-  (void)unused;
-  roost_sanitizer_entered();
-  starting.entry(starting.argument);
+void roost_finish(void) {
   roost_thread *t = &roost_tls;
   t->outcome = ROOST_FINISHED;
   roost_switch_to_scheduler(t, true);
@@ -125,9 +114,7 @@ static uint32_t enter(roost_thread *t, void *sp) {
 
 uint32_t roost_start(roost_entry entry, void *argument) {
   roost_thread *t = &roost_tls;
-  starting.entry = entry;
-  starting.argument = argument;
-  return enter(t, prepare_stack(t->stack_high, run_entry, NULL));
+  return enter(t, prepare_stack(t->stack_high, entry, argument));
 }
 
 uint32_t roost_resume(void *sp) { return enter(&roost_tls, sp); }
@@ -188,11 +175,23 @@ void roost_switch_to_scheduler(roost_thread *t, bool is_final) {
   roost_sanitizer_back_in_process(stack->fake_stack);
 }
 
+// The argument that prepare_stack carries for announce_entry. One scheduler starts one process at a time, so one per thread is enough.
+static _Thread_local struct {
+  roost_entry entry;
+  void *argument;
+} starting;
+
+static void announce_entry(void *unused) {
+  (void)unused;
+  roost_sanitizer_entered();
+  starting.entry(starting.argument);
+}
+
 uint32_t roost_stack_start(roost_stack *stack, roost_entry entry, void *argument) {
   roost_thread *t = &roost_tls;
   starting.entry = entry;
   starting.argument = argument;
-  return enter(t, stack, prepare_stack(stack->high, run_entry, NULL));
+  return enter(t, stack, prepare_stack(stack->high, announce_entry, NULL));
 }
 
 uint32_t roost_stack_resume(roost_stack *stack) { return enter(&roost_tls, stack, stack->sp); }

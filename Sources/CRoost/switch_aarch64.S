@@ -50,6 +50,7 @@ roost_switch_entry:
     mov     x30, xzr
     mov     x0, x20
     blr     x19
+    bl      roost_finish
     brk     #1
     .size   roost_switch_entry, .-roost_switch_entry
 #endif

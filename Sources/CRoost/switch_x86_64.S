@@ -38,6 +38,7 @@ roost_switch_entry:
     xorl    %ebp, %ebp
     movq    %r13, %rdi
     call    *%r12
+    call    roost_finish@PLT
     ud2
     .size   roost_switch_entry, .-roost_switch_entry
 #endif

@@ -4,34 +4,26 @@ internal import CRoost
 internal import Glibc
 internal import Synchronization
 
-/// The sizes that blocks come in. Four steps to a doubling keep the waste under a quarter.
+/// The sizes that blocks come in: every 16 bytes up to 512, where most blocks are, then four to a doubling.
 enum BlockClass {
-    /// Byte counts, ascending, multiples of 16.
-    static let byteCounts: [Int] = [
-        32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048,
-        2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 16384, 32768,
-    ]
-    static let largest = 32768
-    static let count = 33
+    static let largest = 32_768
+    static let count = 31 + 24
 
     /// The smallest class that holds `byteCount`, which is at most `largest`.
     @inline(__always)
     static func index(for byteCount: Int) -> Int {
-        if byteCount <= 128 { return max(0, (byteCount &+ 15) / 16 &- 2) }
-        if byteCount > 8192 { return byteCount <= 16384 ? 31 : 32 }
-        // Above 128 there are four classes to each doubling: 2^k, and 1.25, 1.5, 1.75 of it.
+        if byteCount <= 512 { return max(0, (byteCount &+ 15) / 16 &- 2) }
+        // Above 512 there are four classes to each doubling: 1.25, 1.5, 1.75 and 2 times a power of two.
         let exponent = Int.bitWidth &- 1 &- (byteCount &- 1).leadingZeroBitCount
-        let step = 1 &<< (exponent &- 2)
-        let quarter = (byteCount &- 1 &- (1 &<< exponent)) / step
-        return 6 &+ (exponent &- 7) &* 4 &+ quarter &+ 1
+        let quarter = (byteCount &- 1 &- (1 &<< exponent)) &>> (exponent &- 2)
+        return 31 &+ (exponent &- 9) &* 4 &+ quarter
     }
 
     @inline(__always)
     static func byteCount(_ index: Int) -> Int {
-        if index <= 6 { return (index &+ 2) &* 16 }
-        if index >= 31 { return index == 31 ? 16384 : 32768 }
-        let exponent = 7 &+ (index &- 7) / 4
-        return (1 &<< exponent) &+ ((index &- 7) % 4 &+ 1) &* (1 &<< (exponent &- 2))
+        if index < 31 { return (index &+ 2) &* 16 }
+        let exponent = 9 &+ (index &- 31) / 4
+        return (1 &<< exponent) &+ ((index &- 31) % 4 &+ 1) &* (1 &<< (exponent &- 2))
     }
 }
 

@@ -9,24 +9,54 @@ extension Address {
     /// Messages from one sender to one receiver arrive in the order they were sent. Where the receiver has ended, the message is
     /// destroyed here and the result is false; true says that it was delivered, not that it will be received.
     @discardableResult
+    @inlinable
     public func send(_ message: consuming sending Message) -> Bool {
+        let type: UnsafeRawPointer? =
+            unsafe _isPOD(Message.self) ? nil : unsafeBitCast(Message.self as Any.Type, to: UnsafeRawPointer.self)
+        guard let payload = unsafe Sending.allocate(pid, byteCount: MemoryLayout<Message>.size, type: type) else { return false }
+        // Safe: the payload has the size of a `Message` and is aligned to 16; greater alignments are refused at spawn.
+        unsafe payload.bindMemory(to: Message.self, capacity: 1).initialize(to: message)
+        return unsafe Sending.push(payload)
+    }
+}
+
+/// The parts of a send that do not depend on the type of the message; payloads pass as addresses.
+@usableFromInline
+@safe enum Sending {
+    /// The payload of a new node for `pid`; nil when there is no such process.
+    @usableFromInline
+    static func allocate(_ pid: Pid, byteCount: Int, type: UnsafeRawPointer?) -> UnsafeMutableRawPointer? {
+        guard ProcessTable.find(pid) != nil else { return nil }
         roost_enter()
         defer { roost_leave() }
         roost_charge(1)
-        guard let process = ProcessTable.find(pid) else { return false }
-        guard let scheduler = SchedulerRef.current else {
-            return External.send(message, to: process, pid)
+        let size = NodeHeader.payloadOffset + byteCount
+        let block: UnsafeMutableRawPointer
+        if let scheduler = SchedulerRef.current {
+            unsafe block = scheduler.state.blocks.allocate(byteCount: size)
+        } else {
+            unsafe block = External.allocate(byteCount: size)
         }
-        let node = scheduler.makeNode(message, kind: .message, for: pid)
+        unsafe block.bindMemory(to: NodeHeader.self, capacity: 1).initialize(
+            to: NodeHeader(next: nil, target: pid.word, payloadType: type, byteCount: UInt32(size), kind: .message))
+        return unsafe block + NodeHeader.payloadOffset
+    }
+
+    /// Delivers the node of `payload`, which is initialised; destroys it and returns false when the receiver has ended.
+    @usableFromInline
+    static func push(_ payload: UnsafeMutableRawPointer) -> Bool {
+        roost_enter()
+        defer { roost_leave() }
+        let node = unsafe Node((payload - NodeHeader.payloadOffset).assumingMemoryBound(to: NodeHeader.self))
+        let process = unsafe ProcessTable.slot(UInt32(truncatingIfNeeded: node.header.pointee.target))
         switch Mailbox.push(node, to: process) {
-        case .pushed: return true
-        case .pushedAndMustEnqueue:
-            process.home.enqueue(process)
-            return true
+        case .pushed: break
+        case .pushedAndMustEnqueue: process.home.enqueue(process)
         case .closed:
-            scheduler.discard(node)
+            if let scheduler = SchedulerRef.current { scheduler.discard(node) } else { External.discard(node) }
             return false
         }
+        return true
     }
 }
 
@@ -35,9 +65,14 @@ enum External {
     private static let allocator = Mutex(BlockAllocator())
     private static let slots = Mutex(SlotCache())
 
-    static func send<Message: Sendable>(_ message: consuming Message, to process: ProcessRef, _ pid: Pid) -> Bool {
-        let node = makeNode(message, kind: .message, for: pid)
-        return push(node, to: process)
+    static func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
+        unsafe allocator.withLock { unsafe UInt(bitPattern: $0.allocate(byteCount: byteCount)) }.pointer
+    }
+
+    static func discard(_ node: Node) {
+        node.destroyPayload()
+        let address = unsafe UInt(bitPattern: node.header)
+        allocator.withLock { unsafe $0.free(address.pointer, byteCount: node.byteCount) }
     }
 
     static func sendSignal(_ signal: Signal, to pid: Pid) -> Bool {
@@ -46,9 +81,7 @@ enum External {
     }
 
     private static func makeNode<Payload>(_ payload: consuming Payload, kind: NodeKind, for pid: Pid) -> Node {
-        unsafe NodeMaker.make(payload, kind: kind, for: pid) { byteCount in
-            unsafe allocator.withLock { unsafe UInt(bitPattern: $0.allocate(byteCount: byteCount)) }.pointer
-        }
+        unsafe NodeMaker.make(payload, kind: kind, for: pid) { byteCount in unsafe allocate(byteCount: byteCount) }
     }
 
     private static func push(_ node: Node, to process: ProcessRef) -> Bool {
@@ -58,9 +91,7 @@ enum External {
             process.home.enqueue(process)
             return true
         case .closed:
-            node.destroyPayload()
-            let address = unsafe UInt(bitPattern: node.header)
-            allocator.withLock { unsafe $0.free(address.pointer, byteCount: node.byteCount) }
+            discard(node)
             return false
         }
     }

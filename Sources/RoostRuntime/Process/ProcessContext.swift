@@ -37,10 +37,13 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     // MARK: Receiving
 
     /// Waits for the next message of this process's type; other events stay where they are.
+    @inlinable
     public func receive() throws(ProcessExit) -> Message {
-        while true {
-            if let message = try next(until: nil, { $0 }) { return message }
-        }
+        guard let payload = unsafe Receiving.nextMessage() else { throw Receiving.exit() }
+        // Safe: a node of kind message holds a `Message`: only an `Address<Message>` of this process makes one.
+        let message = unsafe payload.assumingMemoryBound(to: Message.self).move()
+        unsafe Receiving.free(payload)
+        return message
     }
 
     /// Waits at most `timeout` for the next message; nil when none came.

@@ -12,7 +12,7 @@ package enum ProcessStatus: UInt8, Sendable {
 ///
 /// C functions, so that a call neither retains nor releases anything.
 @safe package struct ProcessOperations: Sendable {
-    package typealias Operation = @convention(c) (UnsafeMutableRawPointer) -> Void
+    package typealias Operation = @convention(c) (UnsafeMutableRawPointer?) -> Void
 
     /// Runs the process from the top of its stack, preemption disabled. When it returns, the process waits without a stack, or ends if
     /// it asked to (`ProcessRef.finish`).
@@ -144,9 +144,9 @@ final class ProcessExtras {
 
     /// As the operations of its kind get it.
     @inline(__always)
-    package init(raw: UnsafeMutableRawPointer) {
+    package init(raw: UnsafeMutableRawPointer?) {
         // Safe: only `raw` of a ProcessRef is ever passed to an operation.
-        unsafe pointer = unsafe raw.assumingMemoryBound(to: ProcessControlBlock.self)
+        unsafe pointer = unsafe raw.unsafelyUnwrapped.assumingMemoryBound(to: ProcessControlBlock.self)
     }
 
     package var raw: UnsafeMutableRawPointer { @inline(__always) get { unsafe UnsafeMutableRawPointer(pointer) } }

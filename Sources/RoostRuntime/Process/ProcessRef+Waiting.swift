@@ -8,11 +8,15 @@ internal import Synchronization
 extension ProcessRef {
     /// Gives up the thread until a message, a signal or a wake flag arrives; spurious returns happen.
     package func park() {
+        checkMayPark()
+        roost_park()
+        block.wakeFlags.store(0, ordering: .sequentiallyConsistent)
+    }
+
+    func checkMayPark() {
         unsafe precondition(
             roost_thread_current().pointee.preemption_disabled == 1,
             "a waiting call inside withoutPreemption: what it protects would stay locked while the process waits")
-        roost_park()
-        block.wakeFlags.store(0, ordering: .sequentiallyConsistent)
     }
 
     package func throwIfExiting(_ cleanUp: () -> Void = {}) throws(ProcessExit) {

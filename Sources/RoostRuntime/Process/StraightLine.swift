@@ -14,33 +14,35 @@ enum StraightLine {
         run: { unsafe destroyMessages(ProcessRef(raw: $0)) }, didStop: { _ in }, didAbandon: { _ in }, didEnd: { _ in }
     ).immortal()
 
+    // The frames of these two lie under everything that a waiting process keeps of its stack: they are kept small.
+
     private static func run(_ process: ProcessRef) {
-        let reason = runEntry(process)
-        // Told to end, it ends for that reason, even where it caught `ProcessExit` and returned.
-        process.finish(process.block.flags.contains(.isExiting) ? process.extras.exitReason ?? reason : reason)
-        destroyMessages(process)
+        callEntry(process)
+        conclude(process)
     }
 
     /// A frame of its own, so that all it holds is released, as handler code, before it returns.
     @inline(never)
-    private static func runEntry(_ process: ProcessRef) -> ExitReason {
+    private static func callEntry(_ process: ProcessRef) {
         roost_handler_begin()
-        let reason = callEntry(process)
+        do {
+            try process.block.entry.take()?(ProcessContext())
+        } catch {
+            note(error, process)
+        }
         roost_handler_end()
-        return reason
     }
 
     @inline(never)
-    private static func callEntry(_ process: ProcessRef) -> ExitReason {
-        guard let entry = process.block.entry.take() else { return .normal }
-        do {
-            try entry(ProcessContext())
-            return .normal
-        } catch let exit as ProcessExit {
-            return exit.reason
-        } catch {
-            return .error(error)
-        }
+    private static func note(_ error: any Error, _ process: ProcessRef) {
+        process.finish((error as? ProcessExit)?.reason ?? .error(error))
+    }
+
+    @inline(never)
+    private static func conclude(_ process: ProcessRef) {
+        // Told to end, it ends for that reason, even where it caught `ProcessExit` and returned.
+        process.finish(process.block.flags.contains(.isExiting) ? process.exitReason : .normal)
+        destroyMessages(process)
     }
 
     /// Closes the mailbox and destroys what is in it. Destructors are user code: they run as the process, preemptible and contained.

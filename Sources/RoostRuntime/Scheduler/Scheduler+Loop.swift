@@ -41,7 +41,7 @@ extension SchedulerRef {
         state.busyTurns = 0
         state.load.store(0, ordering: .relaxed)
         fireTimers()
-        guard state.runHead == 0 else { return }
+        guard state.runHead == 0, !state.isStopping else { return }
         // S1: say that it sleeps, then look once more at what others may have left.
         let (declared, _) = state.inbound.compareExchange(
             expected: SchedulerState.idle, desired: SchedulerState.asleep, ordering: .sequentiallyConsistent)

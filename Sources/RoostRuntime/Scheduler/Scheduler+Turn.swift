@@ -123,12 +123,7 @@ extension SchedulerRef {
     // MARK: Stacks
 
     func startOnStack(_ process: ProcessRef) -> UInt32 {
-        let entry: roost_entry = { argument in
-            // Safe: the argument is the process that `startOnStack` was called for.
-            let process = unsafe ProcessRef(argument!.assumingMemoryBound(to: ProcessControlBlock.self))
-            unsafe process.block.operations.pointee.run(process.raw)
-        }
-        return unsafe StackImage.start(process, entry)
+        unsafe StackImage.start(process, process.block.operations.pointee.run)
     }
 
     func resumeOnStack(_ process: ProcessRef) -> UInt32 { StackImage.resume(process) }

@@ -55,4 +55,3 @@ internal import Glibc
         process.block.stackCapacity = 0
     }
 }
-public func _debugSizes(_ p: Pid) -> (Int, Int, Int) { let q = ProcessTable.find(p)!; return (MemoryLayout<ProcessControlBlock>.stride, Int(q.block.stackByteCount), q.heapByteCount) }
