@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: Apache-2.0
+// A WebSocket load generator on one thread and one epoll, so that a figure does not depend on Roost's own load tester.
+//
+//   loadgen echo      HOST PORT PATH --connections N --size B --in-flight K --seconds S
+//   loadgen rate      HOST PORT PATH --connections N --size B --rate R --seconds S   latency from the intended send time
+//   loadgen connect   HOST PORT PATH --connections C --size B --seconds S            connect, one echo, close; C at a time
+//   loadgen idle      HOST PORT PATH --connections N [--say TEXT] [--no-echo]        prints "ready", holds until stdin ends
+//   loadgen trap      HOST PORT PATH --connections C --count T                       sends "go" until T handlers trapped
+//   loadgen neverread HOST PORT PATH --connections N --size B --seconds S            sends and never reads
+//
+// Common: --server-pid PID (CPU time of the server), --warm-up S, --text (text frames; binary otherwise),
+// --until-eof (end when stdin ends). Every echo is checked: order, length and content. One JSON object on stdout.
+
+#define _GNU_SOURCE
+#include "loadgen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { readBufferByteCount = 1 << 20, eventCountMax = 512, openingCountMax = 256, sequenceByteCount = 8 };
+static const uint64_t second = 1000000000;
+static const uint64_t stallLimit = 5 * 1000000000ull;
+static const uint8_t maskKey[4] = {0x5a, 0xc3, 0x17, 0x99};
+static const char handshakeKey[] = "dGhlIHNhbXBsZSBub25jZQ==";
+static const char handshakeAccept[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";  // RFC 6455 §1.3's own example
+
+struct options options = {.connections = 100, .size = 64, .inFlight = 1, .seconds = 2, .warmUp = 0.5, .rate = 10000,
+                          .count = 10000};
+struct statistics statistics;
+
+static struct connection *connections;
+static int poller;
+static uint8_t readBuffer[readBufferByteCount];
+static uint8_t *maskedBody;  // one message's payload, masked; its sequence number is patched in for each message
+static uint8_t *plainBody;
+static uint64_t startTime;   // of the paced schedule
+static size_t openCount, openingCount, nextToOpen;
+static bool isSending, isReopening, inputEnded;
+
+// MARK: - Output
+
+static void watch(struct connection *c, bool wantsWrite) {
+    if (c->wantsWrite == wantsWrite) return;
+    c->wantsWrite = wantsWrite;
+    uint32_t readable = options.mode == modeNeverRead && c->state == stateOpen ? 0 : EPOLLIN;
+    struct epoll_event event = {.events = readable | (wantsWrite ? EPOLLOUT : 0), .data.ptr = c};
+    epoll_ctl(poller, EPOLL_CTL_MOD, c->descriptor, &event);
+}
+
+static uint8_t *reserve(struct connection *c, size_t byteCount) {
+    if (c->outputEnd + byteCount > c->outputCapacity) {
+        c->outputCapacity = (c->outputEnd + byteCount) * 2;
+        c->output = realloc(c->output, c->outputCapacity);
+        if (!c->output) fail("out of memory for %zu bytes of output", c->outputCapacity);
+    }
+    uint8_t *place = c->output + c->outputEnd;
+    c->outputEnd += byteCount;
+    return place;
+}
+
+static size_t writeHeader(uint8_t *place, uint8_t opcode, size_t payloadByteCount) {
+    size_t count = 2;
+    place[0] = 0x80 | opcode;
+    if (payloadByteCount < 126) {
+        place[1] = 0x80 | payloadByteCount;
+    } else if (payloadByteCount < 65536) {
+        place[1] = 0x80 | 126, place[2] = payloadByteCount >> 8, place[3] = payloadByteCount;
+        count = 4;
+    } else {
+        place[1] = 0x80 | 127;
+        for (int i = 0; i < 8; i++) place[2 + i] = (uint64_t)payloadByteCount >> (56 - 8 * i);
+        count = 10;
+    }
+    memcpy(place + count, maskKey, 4);
+    return count + 4;
+}
+
+static size_t headerByteCount(size_t payloadByteCount) {
+    return payloadByteCount < 126 ? 6 : payloadByteCount < 65536 ? 8 : 14;
+}
+
+/// Queues a small frame (control, or a word said to a handler).
+static void queueFrame(struct connection *c, uint8_t opcode, const void *payload, size_t byteCount) {
+    uint8_t *place = reserve(c, headerByteCount(byteCount) + byteCount);
+    place += writeHeader(place, opcode, byteCount);
+    for (size_t i = 0; i < byteCount; i++) place[i] = ((const uint8_t *)payload)[i] ^ maskKey[i & 3];
+}
+
+static void writeSequence(uint8_t *place, uint32_t sequence) {
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < sequenceByteCount; i++) place[i] = digits[(sequence >> (28 - 4 * i)) & 15];
+}
+
+static void queueMessage(struct connection *c, uint64_t now) {
+    uint8_t *place = reserve(c, headerByteCount(options.size) + options.size);
+    place += writeHeader(place, options.isText ? opcodeText : opcodeBinary, options.size);
+    memcpy(place, maskedBody, options.size);
+    if (options.size >= sequenceByteCount) {
+        writeSequence(place, c->sentCount);
+        for (int i = 0; i < sequenceByteCount; i++) place[i] ^= maskKey[i & 3];
+    }
+    if (c->sendTimes) c->sendTimes[c->sentCount % options.inFlight] = now;
+    c->sentCount++;
+    statistics.sent++;
+}
+
+static void flush(struct connection *c) {
+    while (c->outputStart < c->outputEnd) {
+        ssize_t n = send(c->descriptor, c->output + c->outputStart, c->outputEnd - c->outputStart, MSG_NOSIGNAL);
+        if (n < 0) {
+            if (errno == EINTR) continue;
+            watch(c, errno == EAGAIN);
+            return;  // a broken connection is reported by the next read
+        }
+        c->outputStart += n;
+        statistics.bytesSent += n;
+    }
+    c->outputStart = c->outputEnd = 0;
+    watch(c, false);
+}
+
+// MARK: - Lifecycle
+
+static void openConnection(struct connection *c) {
+    c->descriptor = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->descriptor < 0) fail("cannot open a socket: %s; raise the descriptor limit", strerror(errno));
+    int yes = 1, small = 4096;
+    setsockopt(c->descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    if (options.mode == modeNeverRead) setsockopt(c->descriptor, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    if (isReopening) {  // many short connections: spread them over loopback addresses, or the ports run out
+        static uint32_t turn;
+        struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000101 + (turn++ % 200 << 8))};
+        setsockopt(c->descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+        if (bind(c->descriptor, (struct sockaddr *)&from, sizeof from)) fail("cannot bind: %s", strerror(errno));
+    }
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(options.port)};
+    if (inet_pton(AF_INET, options.host, &to.sin_addr) != 1) fail("%s is not an IPv4 address", options.host);
+    if (connect(c->descriptor, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS)
+        fail("cannot connect: %s", strerror(errno));
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
+    if (epoll_ctl(poller, EPOLL_CTL_ADD, c->descriptor, &event)) fail("epoll_ctl: %s", strerror(errno));
+    c->state = stateConnecting, c->wantsWrite = true, c->sentCopyDone = false;
+    c->sentCount = c->receivedCount = 0;
+    c->outputStart = c->outputEnd = c->partialCount = 0;
+    c->touched = monotonicNow();
+    openingCount++;
+}
+
+static void fillOpenings(void) {
+    while (nextToOpen < options.connections && openingCount < openingCountMax) openConnection(&connections[nextToOpen++]);
+}
+
+static void closeConnection(struct connection *c) {
+    if (c->state == stateClosed) return;
+    if (c->state == stateConnecting || c->state == stateUpgrading) openingCount--;
+    if (c->state == stateOpen || c->state == stateClosing) openCount--;
+    c->state = stateClosed;
+    close(c->descriptor);
+    if (isReopening) openConnection(c);
+}
+
+static void failConnection(struct connection *c, const char *what) {
+    if (statistics.errors++ < 3) fprintf(stderr, "loadgen: connection %zu: %s\n", c - connections, what);
+    closeConnection(c);
+}
+
+static void startUpgrade(struct connection *c) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(c->descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error) return failConnection(c, strerror(error));
+    char head[512];
+    int count = snprintf(head, sizeof head,
+                         "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
+                         options.path, options.host, options.port, handshakeKey);
+    memcpy(reserve(c, count), head, count);
+    c->state = stateUpgrading;
+    flush(c);
+}
+
+static void sendTrapPair(struct connection *c) {
+    queueFrame(c, opcodeText, "go", 2);
+    queueMessage(c, 0);  // answered by the fresh handler, or by a close frame past the restart intensity
+    flush(c);
+}
+
+static void opened(struct connection *c) {
+    c->state = stateOpen;
+    openingCount--;
+    openCount++;
+    if (options.mode == modeConnect || (options.mode == modeIdle && !options.noEcho)) {
+        queueMessage(c, c->touched);
+        flush(c);
+    } else if (options.mode == modeTrap) {
+        sendTrapPair(c);
+    }
+    fillOpenings();
+}
+
+/// The head is complete at `head`; returns its length, 0 when more is needed, -1 when the upgrade was refused.
+static ssize_t upgradeHeadByteCount(const uint8_t *head, size_t count) {
+    const uint8_t *end = memmem(head, count, "\r\n\r\n", 4);
+    if (!end) return 0;
+    size_t headCount = end + 4 - head;
+    bool accepted = headCount > 12 && !memcmp(head, "HTTP/1.1 101", 12);
+    return accepted && memmem(head, headCount, handshakeAccept, sizeof handshakeAccept - 1) ? (ssize_t)headCount : -1;
+}
+
+// MARK: - Input
+
+static bool isExpected(const struct connection *c, const uint8_t *payload, size_t byteCount) {
+    if (byteCount != options.size) return false;
+    if (byteCount < sequenceByteCount) return !memcmp(payload, plainBody, byteCount);
+    uint8_t sequence[sequenceByteCount];
+    writeSequence(sequence, c->receivedCount);
+    return !memcmp(payload, sequence, sequenceByteCount) &&
+           !memcmp(payload + sequenceByteCount, plainBody + sequenceByteCount, byteCount - sequenceByteCount);
+}
+
+static void receiveMessage(struct connection *c, const uint8_t *payload, size_t byteCount, uint64_t now) {
+    if (!isExpected(c, payload, byteCount)) return failConnection(c, "an echo differs from what was sent");
+    uint32_t sequence = c->receivedCount++;
+    statistics.received++;
+    switch (options.mode) {
+    case modeEcho:
+        recordLatency(now - c->sendTimes[sequence % options.inFlight]);
+        if (isSending) queueMessage(c, now);
+        break;
+    case modeRate: {
+        uint64_t index = (uint64_t)sequence * options.connections + (c - connections);
+        uint64_t due = startTime + (uint64_t)(index * (second / options.rate));
+        recordLatency(now > due ? now - due : 0);
+        break;
+    }
+    case modeConnect:
+        queueFrame(c, opcodeClose, "\x03\xe8", 2);
+        c->state = stateClosing;
+        break;
+    case modeTrap:
+        statistics.traps++, statistics.restarts++;
+        c->touched = now;
+        if (isSending) sendTrapPair(c);
+        break;
+    case modeIdle:
+        if (options.say) queueFrame(c, opcodeText, options.say, strlen(options.say));
+        c->sentCopyDone = true;
+        break;
+    case modeNeverRead: break;
+    }
+}
+
+static void receiveClose(struct connection *c, const uint8_t *payload, size_t byteCount) {
+    unsigned code = byteCount >= 2 ? payload[0] << 8 | payload[1] : 1005;
+    statistics.lastCloseCode = code;
+    if (c->state == stateClosing) return;  // its answer; the server closes the socket next
+    statistics.closes++;
+    if (options.mode == modeTrap && code == 1011) statistics.traps++;
+    else if (options.mode == modeTrap || isSending) failConnection(c, "the server closed it");
+    closeConnection(c);
+}
+
+/// Handles one frame at `bytes`; returns its length, or 0 when it is incomplete.
+static size_t receiveFrame(struct connection *c, const uint8_t *bytes, size_t count, uint64_t now) {
+    if (count < 2) return 0;
+    size_t header = 2, payloadByteCount = bytes[1] & 0x7f;
+    if (payloadByteCount == 126) {
+        if (count < 4) return 0;
+        header = 4, payloadByteCount = bytes[2] << 8 | bytes[3];
+    } else if (payloadByteCount == 127) {
+        if (count < 10) return 0;
+        header = 10, payloadByteCount = 0;
+        for (int i = 0; i < 8; i++) payloadByteCount = payloadByteCount << 8 | bytes[2 + i];
+    }
+    if (payloadByteCount > readBufferByteCount - header) return failConnection(c, "a frame is too large"), count;
+    if (count < header + payloadByteCount) return 0;
+    const uint8_t *payload = bytes + header;
+    switch (bytes[0]) {
+    case 0x80 | opcodeText: case 0x80 | opcodeBinary: receiveMessage(c, payload, payloadByteCount, now); break;
+    case 0x80 | opcodePing: queueFrame(c, opcodePong, payload, payloadByteCount); break;
+    case 0x80 | opcodePong: break;
+    case 0x80 | opcodeClose: receiveClose(c, payload, payloadByteCount); break;
+    default: failConnection(c, "a frame that no echo has"); break;
+    }
+    return header + payloadByteCount;
+}
+
+static void keepPartial(struct connection *c, const uint8_t *bytes, size_t count) {
+    c->partialCount = count;
+    if (!count) return;
+    if (count > c->partialCapacity) {
+        c->partialCapacity = count;
+        c->partial = realloc(c->partial, count);
+        if (!c->partial) fail("out of memory for %zu bytes of input", count);
+    }
+    memcpy(c->partial, bytes, count);
+}
+
+static void endOfStream(struct connection *c, ssize_t result) {
+    if (c->state == stateClosing && result == 0) {
+        statistics.cycles++;
+        recordLatency(monotonicNow() - c->touched);
+        closeConnection(c);
+    } else {
+        failConnection(c, result ? strerror(errno) : "the server ended it without a close frame");
+    }
+}
+
+static void readable(struct connection *c) {
+    memcpy(readBuffer, c->partial, c->partialCount);
+    size_t room = readBufferByteCount - c->partialCount;
+    ssize_t n = recv(c->descriptor, readBuffer + c->partialCount, room, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n <= 0) return endOfStream(c, n);
+    const uint8_t *next = readBuffer, *end = readBuffer + c->partialCount + n;
+    if (c->state == stateUpgrading) {
+        ssize_t head = upgradeHeadByteCount(next, end - next);
+        if (head < 0) return failConnection(c, "the upgrade was refused");
+        if (head == 0) return keepPartial(c, next, end - next);
+        next += head;
+        opened(c);
+    }
+    int descriptor = c->descriptor;
+    uint64_t now = monotonicNow();
+    size_t used = 1;
+    while (used && c->state != stateClosed && c->state != stateConnecting && c->descriptor == descriptor) {
+        used = receiveFrame(c, next, end - next, now);
+        next += used;
+    }
+    if (c->state == stateClosed || c->state == stateConnecting) return;
+    keepPartial(c, next, end - next);
+    if (c->outputEnd && !c->wantsWrite) flush(c);
+}
+
+// MARK: - The loop
+
+static void floodWhenWritable(struct connection *c) {
+    if (c->outputEnd == 0) for (int i = 0; i < 16; i++) queueMessage(c, 0);
+    flush(c);
+    watch(c, true);
+}
+
+static void handle(const struct epoll_event *event) {
+    struct connection *c = event->data.ptr;
+    if (!c) {
+        char discard[64];
+        if (read(STDIN_FILENO, discard, sizeof discard) <= 0) inputEnded = true;
+        if (inputEnded) epoll_ctl(poller, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
+        return;
+    }
+    if (c->state == stateClosed) return;
+    if (c->state == stateConnecting) {
+        if (event->events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) startUpgrade(c);
+        return;
+    }
+    if (options.mode == modeNeverRead && c->state == stateOpen) {
+        if (!(event->events & (EPOLLERR | EPOLLHUP))) return floodWhenWritable(c);
+        statistics.closes++;
+        return closeConnection(c);
+    }
+    if (event->events & EPOLLOUT) flush(c);
+    if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP)) readable(c);
+}
+
+static void turn(uint64_t timeout) {
+    struct epoll_event events[eventCountMax];
+    struct timespec wait = {.tv_sec = timeout / second, .tv_nsec = timeout % second};
+    int count = epoll_pwait2(poller, events, eventCountMax, &wait, NULL);
+    for (int i = 0; i < count; i++) handle(&events[i]);
+}
+
+static void runFor(double seconds) {
+    uint64_t end = monotonicNow() + seconds * second;
+    for (uint64_t now; (now = monotonicNow()) < end && !inputEnded;) turn(end - now);
+}
+
+static void openAll(void) {
+    uint64_t end = monotonicNow() + 60 * second;
+    fillOpenings();
+    while (openCount < options.connections && !statistics.errors && monotonicNow() < end) turn(second / 10);
+    if (openCount < options.connections) fail("only %zu of %zu connections opened", openCount, options.connections);
+}
+
+// MARK: - Modes
+
+static void runEcho(void) {
+    isSending = true;
+    for (size_t i = 0; i < options.connections; i++) {
+        connections[i].sendTimes = calloc(options.inFlight, sizeof(uint64_t));
+        for (size_t k = 0; k < options.inFlight; k++) queueMessage(&connections[i], monotonicNow());
+        flush(&connections[i]);
+    }
+    runFor(options.warmUp);
+    beginMeasuring();
+    runFor(options.seconds);
+    endMeasuring();
+}
+
+static void runRate(void) {
+    uint64_t interval = second / options.rate, sentCount = 0;
+    isSending = true;
+    startTime = monotonicNow();
+    beginMeasuring();
+    uint64_t end = startTime + (options.untilEof ? UINT64_MAX / 2 : (uint64_t)(options.seconds * second)), now;
+    while ((now = monotonicNow()) < end && !inputEnded) {
+        for (; startTime + sentCount * interval <= now; sentCount++) {
+            struct connection *c = &connections[sentCount % options.connections];
+            if (c->state != stateOpen) { statistics.unsent++; continue; }
+            queueMessage(c, now);
+            if (!c->wantsWrite) flush(c);
+        }
+        uint64_t due = startTime + sentCount * interval;
+        now = monotonicNow();
+        turn(due > now ? due - now : 0);
+    }
+    endMeasuring();
+    uint64_t drainEnd = monotonicNow() + 5 * second;
+    while (statistics.received < statistics.sent && monotonicNow() < drainEnd) turn(second / 100);
+}
+
+static void runConnect(void) {
+    isReopening = true;
+    nextToOpen = options.connections;
+    for (size_t i = 0; i < options.connections; i++) openConnection(&connections[i]);
+    runFor(options.warmUp);
+    beginMeasuring();
+    runFor(options.seconds);
+    endMeasuring();
+}
+
+static void runIdle(void) {
+    openAll();
+    if (options.noEcho && options.say) {
+        for (size_t i = 0; i < options.connections; i++) {
+            queueFrame(&connections[i], opcodeText, options.say, strlen(options.say));
+            flush(&connections[i]);
+        }
+    }
+    uint64_t end = monotonicNow() + 10 * second;
+    while (!options.noEcho && statistics.received < options.connections && monotonicNow() < end) turn(second / 100);
+    printf("ready %zu\n", openCount);
+    fflush(stdout);
+    runFor(options.untilEof ? 86400 : options.seconds);
+}
+
+static void runTrap(void) {
+    isReopening = isSending = true;
+    nextToOpen = options.connections;
+    beginMeasuring();
+    for (size_t i = 0; i < options.connections; i++) openConnection(&connections[i]);
+    uint64_t end = monotonicNow() + options.seconds * second;
+    while (statistics.traps < options.count && monotonicNow() < end && !inputEnded) {
+        turn(second / 10);
+        uint64_t now = monotonicNow();
+        for (size_t i = 0; i < options.connections; i++) {
+            if (now - connections[i].touched < stallLimit || connections[i].touched > now) continue;
+            statistics.stalls++;
+            failConnection(&connections[i], "no answer after a trap");
+        }
+    }
+    endMeasuring();
+}
+
+static void runNeverRead(void) {
+    openAll();
+    beginMeasuring();
+    for (size_t i = 0; i < options.connections; i++) floodWhenWritable(&connections[i]);
+    runFor(options.seconds);
+    endMeasuring();
+}
+
+static void prepare(void) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    prctl(PR_SET_TIMERSLACK, 1);
+    signal(SIGPIPE, SIG_IGN);
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    connections = calloc(options.connections, sizeof *connections);
+    plainBody = malloc(options.size + 1), maskedBody = malloc(options.size + 1);
+    if (!connections || !plainBody || !maskedBody) fail("out of memory");
+    for (size_t i = 0; i < options.size; i++) {
+        plainBody[i] = 'a' + i * 7 % 26;
+        maskedBody[i] = plainBody[i] ^ maskKey[i & 3];
+    }
+    if (!options.untilEof) return;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &event)) fail("--until-eof needs a pipe as standard input");
+}
+
+int main(int argc, char **argv) {
+    parseOptions(argc, argv);
+    prepare();
+    switch (options.mode) {
+    case modeEcho: openAll(); runEcho(); break;
+    case modeRate: openAll(); runRate(); break;
+    case modeConnect: runConnect(); break;
+    case modeIdle: runIdle(); break;
+    case modeTrap: runTrap(); break;
+    case modeNeverRead: runNeverRead(); break;
+    }
+    printReport(openCount);
+    return statistics.errors ? 1 : 0;
+}
