@@ -54,6 +54,15 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The whole response. It announces that the connection ends: where the next request starts is unknown.
+    package func response() -> [UInt8] {
+        let fields = [
+            HeaderField(known: "Connection", "close"),
+            HeaderField(known: "Content-Type", "text/plain; charset=utf-8"),
+        ]
+        return ResponseEncoder.encode(status: status, fields: fields, body: description + "\n")
+    }
+
     package var description: String {
         switch self {
         case .bareLineFeed: "line ends with LF alone; end it with CR LF (RFC 9112 §2.2)"

@@ -119,6 +119,9 @@ import Testing
             #expect(!error.status.reasonPhrase.isEmpty)
             #expect(error.description.contains("RFC") || error.description.contains(";"), "\(error)")
         }
+        let response = Self.text(HTTPError.missingHost.response())
+        #expect(response.hasPrefix("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"))
+        #expect(response.hasSuffix("\r\n\r\n\(HTTPError.missingHost.description)\n"))
         #expect(HTTPError.controlCharacter(0x0B).description == "control character 0x0b in the head (RFC 9110 §5.5)")
         #expect(HTTPError.headTooLarge(limit: 9).description.contains("9 bytes"))
     }

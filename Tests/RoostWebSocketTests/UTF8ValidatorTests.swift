@@ -84,6 +84,23 @@ import Testing
         }
     }
 
+    @Test("a character that ASCII cuts short is found wherever a block ends", arguments: 3..<80)
+    func charactersCutShortByASCII(prefixByteCount: Int) {
+        let starts: [[UInt8]] = [[0xC2], [0xE2], [0xE2, 0x82], [0xF0], [0xF0, 0x9F], [0xF0, 0x9F, 0x98]]
+        let character = Array("é".utf8)
+        let prefix =
+            [UInt8](repeating: 0x61, count: prefixByteCount % 2)
+            + Array(repeating: character, count: prefixByteCount / 2).flatMap(\.self)
+        for start in starts {
+            for suffixByteCount in [1, 8, 31, 32, 33, 64, 100] {
+                let suffix = [UInt8](repeating: 0x61, count: suffixByteCount)
+                #expect(!Self.isValid(prefix + start + suffix), "\(start), then \(suffixByteCount) bytes")
+                #expect(!Self.isValid(prefix + start + character + suffix))
+                #expect(Self.isValid(prefix + suffix + prefix + suffix))
+            }
+        }
+    }
+
     @Test("each byte of a text replaced by each border byte is judged as the standard library does")
     func damagedText() {
         let text = Array(

@@ -12,7 +12,6 @@ extension FrameDecoder {
             openKind = kind
             messageByteCount = header.payloadByteCount
             fragmentCount = 1
-            validator = UTF8Validator()
             // Safe: it takes at most what follows the header in `bytes`.
             return unsafe startFrame(kind, header, bytes)
         }
@@ -85,12 +84,12 @@ extension FrameDecoder {
         if kind == .text {
             // Safe: as above.
             guard unsafe validator.accepts(UnsafeRawBufferPointer(payload)) else { return fail(.textNotUTF8) }
+            // So the validator is back where it started when the next text begins.
             guard !isEndOfMessage || validator.isAtCharacterEnd else { return fail(.textNotUTF8) }
         }
         if isEndOfMessage {
             openKind = nil
             messageByteCount = 0
-            fragmentCount = 0
         }
         return .chunk(
             kind: kind, payloadOffset: offset, payloadByteCount: byteCount,
