@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures Roost beside its peers: server on core 0, load generator on core 1, rounds interleaved, medians.
+
+bench.py [FIGURE ...] [--rounds N] [--seconds S] [--json FILE]      every figure without a name; --list names them
+"""
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+
+import figures
+import servers
+
+TITLES = {
+    "echo64x1": ("echo 64 B, 100 connections, 1 in flight", 1.75),
+    "echo64x16": ("echo 64 B, 100 connections, 16 in flight", 4.5),
+    "echo4k": ("echo 4 KiB, 100 connections, 1 in flight", 2.0),
+    "echo64k": ("echo 64 KiB, 20 connections, 1 in flight", 3.2),
+    "connect": ("connect, one echo, close", 1.8),
+}
+
+
+def median_of(reports, key):
+    values = [report[key] for report in reports if key in report]
+    return statistics.median(values) if values else None
+
+
+def paired_ratio(ours, theirs, key):
+    """The median of the rounds' own ratios: neighbours in time share the machine's mood."""
+    ratios = [a[key] / b[key] for a, b in zip(ours, theirs) if b.get(key)]
+    return statistics.median(ratios) if ratios else None
+
+
+def thousands(value):
+    return "–" if value is None else f"{value / 1000:,.1f} k"
+
+
+def microseconds(value):
+    return "–" if value is None else f"{value / 1000:.2f} ms"
+
+
+def times(value):
+    return "–" if value is None else f"{value:.2f} x"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def throughput_table(results):
+    rows, with_erlang = [], any("erlang" in results.get(name, {}) for name in TITLES)
+    for name, (title, target) in TITLES.items():
+        if name not in results:
+            continue
+        found = results[name]
+        ours, nio = found.get("roost", []), found.get("nio", [])
+        row = [title, thousands(median_of(ours, "per_cpu_second")), thousands(median_of(nio, "per_cpu_second")),
+               times(paired_ratio(ours, nio, "per_cpu_second")), f"≥ {target} x"]
+        rows.append(row + ([thousands(median_of(found.get("erlang", []), "per_cpu_second"))] if with_erlang else []))
+    head = ["messages per second of server CPU", "Roost", "SwiftNIO 2.101.2", "ratio", "to reach"]
+    return table(head + (["Erlang gen_tcp"] if with_erlang else []), rows) if rows else ""
+
+
+def idle_table(found):
+    rows = [[name, f"{median_of(reports, 'bytes_each'):,.0f} B", f"{median_of(reports, 'rss_anon_bytes_each'):,.0f} B",
+             f"{reports[0]['connections']:,}"] for name, reports in found.items()]
+    return table(["idle connection (to reach: 700 B)", "private dirty, each", "anonymous, each", "held"], rows)
+
+
+def spawn_table(found):
+    by_kind = {}
+    for name, rounds in found.items():
+        for row in (row for one in rounds for row in one):
+            by_kind.setdefault((name, row.get("kind", "parked"), row["count"]), []).append(row)
+    rows = [[name, kind, f"{count:,}", f"{median_of(reports, 'ns_each'):,.0f} ns",
+             f"{median_of(reports, 'bytes_each'):,.0f} B"] for (name, kind, count), reports in by_kind.items()]
+    return table(["processes (to reach: 700 ns, 600 B)", "kind", "count", "each", "memory, each"], rows)
+
+
+def spinner_table(found):
+    columns = ["quiet_p50_us", "quiet_p99_us", "p50_us", "p99_us", "max_us"]
+    rows = [[name, *(microseconds(median_of(reports, key)) for key in columns),
+             str(max(report["lost"] for report in reports))] for name, reports in found.items()]
+    return table(["100 spinners (to reach: p99 < 1.5 ms)", "p50 without", "p99 without", "p50 with", "p99 with",
+                  "max with", "lost"], rows)
+
+
+def trap_table(found):
+    rows = [[kind, f"{report['traps']:,}", str(report["stalls"] + report["trap_errors"]), f"{report['echoed']:,}",
+             str(report["lost"] + report["other_errors"]), f"{report['growth_bytes_each']:,.0f} B",
+             microseconds(report["p99_us"])] for kind, (report, *_) in found.items()]
+    return table(["trap", "contained", "unanswered", "others' echoes", "others' lost", "memory per trap", "others' p99"],
+                 rows)
+
+
+def neverread_table(found):
+    rows = [[name, f"{report['growth_bytes'] / 2**20:,.1f} MiB", microseconds(report["p50_us"]),
+             microseconds(report["p99_us"]), str(report["lost"] + report["other_errors"])]
+            for name, (report, *_) in found.items()]
+    return table(["20 of them", "memory, at most", "others' p50", "others' p99", "others' lost"], rows)
+
+
+OTHER_TABLES = {"idle": idle_table, "spawn": spawn_table, "spinners": spinner_table, "traps": trap_table,
+                "neverread": neverread_table}
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0],
+            "date": time.strftime("%Y-%m-%d %H:%M")}
+
+
+def render(results, facts, options):
+    """The tables, headed by what they were measured on."""
+    parts = [f"{facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}, {facts['date']}; medians of "
+             f"{options.rounds} interleaved rounds; load when it began {facts['load']:.1f}.", throughput_table(results)]
+    parts += [draw(results[name]) for name, draw in OTHER_TABLES.items() if results.get(name)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(figures.FIGURES))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.5, help="measured time of one load")
+    parser.add_argument("--traps", type=int, default=10_000, help="traps of each kind")
+    parser.add_argument("--json", default=str(servers.HERE / ".build" / "results.json"))
+    parser.add_argument("--servers", default=None, help="comma-separated; default: all that are built or installed")
+    parser.add_argument("--with-erlang", action="store_true", help="also measure echoes of the small Erlang server")
+    parser.add_argument("--list", action="store_true", help="name the figures and the servers found")
+    options = parser.parse_args()
+    unknown = [name for name in options.figures if name not in figures.FIGURES]
+    if unknown:
+        parser.error(f"no figure {unknown[0]}; there are: {', '.join(figures.FIGURES)}")
+    present = servers.available()
+    options.servers = [name for name in present if options.servers is None or name in options.servers.split(",")]
+    return options
+
+
+def main():
+    options = parse_arguments()
+    if options.list:
+        print("figures:", *figures.FIGURES, "\nservers:", *options.servers)
+        return 0
+    if not servers.LOADGEN.exists():
+        sys.exit("The load generator is not built: run `make bench-tools` first.")
+    if os.cpu_count() < 2:
+        sys.exit("The server and the load generator need a core each; this machine has one.")
+    facts, results, failures = machine(), {}, []
+    for name in options.figures or list(figures.FIGURES):
+        figures.note(f"{name}:")
+        try:
+            results[name] = figures.FIGURES[name](options)
+        except servers.BenchError as error:
+            failures.append(f"{name}: {error}")
+            figures.note(f"  not measured: {error}")
+    with open(options.json, "w") as file:
+        json.dump({"machine": facts, "rounds": options.rounds, "results": results, "failures": failures}, file, indent=1)
+    print(render(results, facts, options))
+    for failure in failures:
+        print(f"\nNot measured: {failure}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+%% A small WebSocket server on gen_tcp, one process per connection: the BEAM beside Roost when handlers spin.
+%% It echoes on every path but /demo/spin, whose handler echoes until it is sent the text `go` and then loops forever.
+%% Run: erl -noshell +S 1:1 -pa DIR -run ws_echo main PORT
+-module(ws_echo).
+-export([main/1, accept/1, connection/1]).
+
+-define(GUID, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").
+-define(SPIN_PATH, <<"/demo/spin">>).
+
+main([Port]) ->
+    {ok, Listener} = gen_tcp:listen(list_to_integer(Port), [
+        binary, {ip, {127, 0, 0, 1}}, {active, false}, {packet, http_bin}, {reuseaddr, true},
+        {nodelay, true}, {backlog, 4096}
+    ]),
+    io:format("listening on 127.0.0.1:~s~n", [Port]),
+    [spawn_link(?MODULE, accept, [Listener]) || _ <- lists:seq(1, 10)],
+    receive stop -> ok end.
+
+accept(Listener) ->
+    {ok, Socket} = gen_tcp:accept(Listener),
+    Pid = spawn(?MODULE, connection, [Socket]),
+    ok = gen_tcp:controlling_process(Socket, Pid),
+    Pid ! start,
+    accept(Listener).
+
+connection(Socket) ->
+    receive start -> ok end,
+    {ok, {http_request, 'GET', {abs_path, Path}, _}} = gen_tcp:recv(Socket, 0, 5000),
+    Key = key(Socket, none),
+    Accept = base64:encode(crypto:hash(sha, [Key, ?GUID])),
+    ok = inet:setopts(Socket, [{packet, raw}]),
+    ok = gen_tcp:send(Socket, [
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+        Accept, "\r\n\r\n"
+    ]),
+    wait(Socket, Path, <<>>).
+
+key(Socket, Key) ->
+    case gen_tcp:recv(Socket, 0, 5000) of
+        {ok, {http_header, _, <<"Sec-Websocket-Key">>, _, Value}} -> key(Socket, Value);
+        {ok, {http_header, _, <<"Sec-WebSocket-Key">>, _, Value}} -> key(Socket, Value);
+        {ok, {http_header, _, _, _, _}} -> key(Socket, Key);
+        {ok, http_eoh} when is_binary(Key) -> Key
+    end.
+
+wait(Socket, Path, Rest) ->
+    ok = inet:setopts(Socket, [{active, once}]),
+    receive
+        {tcp, Socket, Data} when Rest =:= <<>> -> frames(Socket, Path, Data, []);
+        {tcp, Socket, Data} -> frames(Socket, Path, <<Rest/binary, Data/binary>>, []);
+        {tcp_closed, Socket} -> ok;
+        {tcp_error, Socket, _} -> ok
+    end.
+
+frames(Socket, Path, <<1:1, 0:3, Opcode:4, 1:1, Length:7, Mask:4/binary, Masked:Length/binary, Rest/binary>>, Out)
+        when Length < 126 ->
+    frame(Socket, Path, Opcode, unmask(Masked, Mask), Rest, Out);
+frames(Socket, Path,
+       <<1:1, 0:3, Opcode:4, 1:1, 126:7, Length:16, Mask:4/binary, Masked:Length/binary, Rest/binary>>, Out) ->
+    frame(Socket, Path, Opcode, unmask(Masked, Mask), Rest, Out);
+frames(Socket, Path,
+       <<1:1, 0:3, Opcode:4, 1:1, 127:7, Length:64, Mask:4/binary, Masked:Length/binary, Rest/binary>>, Out) ->
+    frame(Socket, Path, Opcode, unmask(Masked, Mask), Rest, Out);
+frames(Socket, Path, Incomplete, []) ->
+    wait(Socket, Path, Incomplete);
+frames(Socket, Path, Incomplete, Out) ->
+    case gen_tcp:send(Socket, lists:reverse(Out)) of
+        ok -> wait(Socket, Path, Incomplete);
+        {error, _} -> gen_tcp:close(Socket)
+    end.
+
+frame(_Socket, ?SPIN_PATH, 1, <<"go">>, _Rest, _Out) -> spin(0);
+frame(Socket, Path, Opcode, Payload, Rest, Out) when Opcode =:= 1; Opcode =:= 2 ->
+    frames(Socket, Path, Rest, [encode(Opcode, Payload) | Out]);
+frame(Socket, Path, 9, Payload, Rest, Out) ->
+    frames(Socket, Path, Rest, [encode(10, Payload) | Out]);
+frame(Socket, _Path, 8, Payload, _Rest, Out) ->
+    _ = gen_tcp:send(Socket, lists:reverse([encode(8, Payload) | Out])),
+    gen_tcp:close(Socket);
+frame(Socket, Path, _Opcode, _Payload, Rest, Out) ->
+    frames(Socket, Path, Rest, Out).
+
+spin(Count) -> spin(Count + 1).
+
+encode(Opcode, Payload) when byte_size(Payload) < 126 ->
+    [<<1:1, 0:3, Opcode:4, 0:1, (byte_size(Payload)):7>>, Payload];
+encode(Opcode, Payload) when byte_size(Payload) < 65536 ->
+    [<<1:1, 0:3, Opcode:4, 0:1, 126:7, (byte_size(Payload)):16>>, Payload];
+encode(Opcode, Payload) ->
+    [<<1:1, 0:3, Opcode:4, 0:1, 127:7, (byte_size(Payload)):64>>, Payload].
+
+%% Native and whole, where Cowboy's library goes four bytes at a time.
+unmask(Masked, Mask) ->
+    Size = byte_size(Masked),
+    Keys = binary:part(binary:copy(Mask, (Size + 3) div 4), 0, Size),
+    crypto:exor(Masked, Keys).

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One function per figure. Each returns {server: [one report per round]}; rounds of all servers are interleaved."""
+import json
+import subprocess
+import sys
+import time
+
+import servers
+from servers import BenchError, beside, generate, running
+
+TRAP_KINDS = ["index", "nil", "overflow", "divide", "fatal", "precondition", "cast", "exclusivity"]
+IDLE_CONNECTIONS = 19_000
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def interleave(options, names, measure, rounds=None, demo=False):
+    """Calls `measure(server)` on a fresh server, every server once a round."""
+    results = {name: [] for name in names}
+    for turn in range(rounds or options.rounds):
+        for name in names:
+            with running(name, demo=demo and name == "roost") as server:
+                report = measure(server)
+            results[name].append(report)
+            note(f"  round {turn + 1} {name}: {summary(report)}")
+    return results
+
+
+def summary(report):
+    keys = ["per_cpu_second", "per_second", "p50_us", "p99_us", "bytes_each", "lost", "growth_bytes"]
+    parts = [f"{key} {report[key]:,.0f}" for key in keys if key in report]
+    return ", ".join(parts) or json.dumps(report)
+
+
+def echo_servers(options):
+    """Roost and SwiftNIO; the small Erlang server only when asked for, since it is no Cowboy."""
+    return [name for name in options.servers if name in ("roost", "nio") or options.with_erlang]
+
+
+def echo(options, **load):
+    measure = lambda server: generate(server, "echo", seconds=options.seconds, **load)
+    return interleave(options, echo_servers(options), measure)
+
+
+def echo64x1(options):
+    return echo(options, connections=100, size=64, in_flight=1)
+
+
+def echo64x16(options):
+    return echo(options, connections=100, size=64, in_flight=16)
+
+
+def echo4k(options):
+    return echo(options, connections=100, size=4096, in_flight=1)
+
+
+def echo64k(options):
+    return echo(options, connections=20, size=65536, in_flight=1)
+
+
+def connect(options):
+    measure = lambda server: generate(server, "connect", seconds=options.seconds, connections=50)
+    return interleave(options, echo_servers(options), measure)
+
+
+def idle(options):
+    return interleave(options, echo_servers(options), idle_memory, rounds=min(options.rounds, 3))
+
+
+def idle_memory(server):
+    """User-space bytes per connection: each was upgraded, echoed one message, and waits."""
+    generate(server, "connect", connections=10, seconds=0.3, warm_up=0.1)  # what is paid once is paid now
+    time.sleep(0.5)
+    before = server.memory()
+    with beside(server, "idle", connections=IDLE_CONNECTIONS) as holder:
+        count = holder.wait_until_ready()
+        time.sleep(2)
+        after = server.memory()
+        report = holder.finish()
+    if report["open"] < count:
+        raise BenchError(f"{server.name} closed {count - report['open']} idle connections")
+    each = {key: (after[key] - before[key]) / count for key in before}
+    return {"connections": count, "bytes_each": each["private_dirty"], "rss_anon_bytes_each": each["rss_anon"]}
+
+
+def spawn(options):
+    """Processes spawned and parked in `receive`: `roost-bench spawn` and Erlang, one scheduler each, interleaved."""
+    commands = {}
+    if servers.ROOST_BENCH.exists():
+        commands["roost"] = [servers.ROOST_BENCH, "spawn"]
+    if "erlang" in options.servers:
+        commands["erlang"] = servers.erlang_command("spawn_bench", ["100000", "1000000"])
+    results = {name: [] for name in commands}
+    for turn in range(options.rounds):
+        for name, line in commands.items():
+            pinned = ["taskset", "-c", servers.SERVER_CORE, *map(str, line)]
+            done = subprocess.run(pinned, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+            found = [json.loads(row) for row in done.stdout.splitlines() if row.startswith("{")]
+            if done.returncode or not found:
+                raise BenchError(f"{name} printed no figures: {(done.stderr or done.stdout).strip()[:300]}")
+            results[name].append(found)
+            note(f"  round {turn + 1} {name}: " + "; ".join(
+                f"{row.get('kind', 'parked')} {row['count']:,}: {row['ns_each']:.0f} ns, {row['bytes_each']:.0f} B"
+                for row in found))
+    return results
+
+
+def spinners(options):
+    """Fault (a): echo latency at 10,000 messages a second, without and with 100 spinning handlers beside it."""
+    names = [name for name in options.servers if name in ("roost", "erlang")]
+    return interleave(options, names, lambda server: spin_round(server, options.seconds), demo=True)
+
+
+def spin_round(server, seconds):
+    load = {"connections": 100, "size": 64, "rate": 10_000, "seconds": seconds}
+    quiet = generate(server, "rate", **load)
+    with beside(server, "idle", "/demo/spin", connections=100, say="go") as spinning:
+        spinning.wait_until_ready()
+        time.sleep(0.3)
+        report = generate(server, "rate", **load)
+    report["quiet_p50_us"], report["quiet_p99_us"] = quiet["p50_us"], quiet["p99_us"]
+    return report
+
+
+def traps(options):
+    """Fault (b): contained traps of each kind in a row while 1,000 other connections echo 5,000 messages a second."""
+    if "roost" not in options.servers:
+        return {}
+    results = {}
+    for kind in TRAP_KINDS:
+        with running("roost", demo=True) as server:
+            results[kind] = [trap_round(server, kind, options.traps)]
+        note(f"  {kind}: {json.dumps(results[kind][0])}")
+    return results
+
+
+def trap_round(server, kind, count):
+    path = f"/demo/trap/{kind}"
+    generate(server, "trap", path, strict=False, connections=20, count=200, seconds=20)  # what is paid once
+    with beside(server, "rate", strict=False, connections=1000, size=64, rate=5000) as others:
+        time.sleep(1.5)
+        before = server.memory()["rss_anon"]
+        trapped = generate(server, "trap", path, strict=False, connections=20, count=count, seconds=90)
+        after = server.memory()["rss_anon"]
+        echoed = others.finish()
+    return {"traps": trapped["traps"], "restarts": trapped["restarts"], "stalls": trapped["stalls"],
+            "trap_errors": trapped["errors"], "seconds": trapped["seconds"], "growth_bytes": after - before,
+            "growth_bytes_each": (after - before) / max(1, trapped["traps"]), "echoed": echoed["received"],
+            "lost": echoed["lost"], "other_errors": echoed["errors"], "p99_us": echoed["p99_us"]}
+
+
+def neverread(options):
+    """Fault (c): clients that send and never read, and a handler that queues without end, beside 100 echo clients."""
+    results = {}
+    for name in echo_servers(options):
+        with running(name, demo=name == "roost") as server:
+            results[name + " never-read"] = [deaf_clients(server)]
+        note(f"  {name} never-read: {json.dumps(results[name + ' never-read'][0])}")
+        if name != "roost":
+            continue
+        with running(name, demo=True) as server:
+            results["roost hog"] = [hogs(server)]
+        note(f"  roost hog: {json.dumps(results['roost hog'][0])}")
+    return results
+
+
+def with_bystanders(server, disturb, seconds):
+    """Echo latency of 100 bystanders while `disturb` is under way, and the server's highest memory above its first."""
+    before = server.memory()["rss_anon"]
+    with disturb as under_way, beside(server, "rate", strict=False, connections=100, size=64, rate=5000) as others:
+        peak, end = before, time.monotonic() + seconds
+        while time.monotonic() < end:
+            server.check_alive()
+            peak = max(peak, server.memory()["rss_anon"])
+            time.sleep(0.05)
+        echoed = others.finish()
+        under_way.process.stdin.close()
+        under_way.process.wait(30)
+    return {"growth_bytes": peak - before, "p50_us": echoed["p50_us"], "p99_us": echoed["p99_us"],
+            "lost": echoed["lost"], "other_errors": echoed["errors"]}
+
+
+def deaf_clients(server):
+    """20 clients that send 4 KiB messages and never read their echoes."""
+    load = beside(server, "neverread", strict=False, connections=20, size=4096, seconds=60)
+    return with_bystanders(server, load, seconds=4)
+
+
+def hogs(server):
+    """20 handlers that queue without end to clients that read."""
+    load = beside(server, "idle", "/demo/hog", strict=False, connections=20, say="go")
+    return with_bystanders(server, load, seconds=4)
+
+
+FIGURES = {function.__name__: function for function in (
+    echo64x1, echo64x16, echo4k, echo64k, connect, idle, spawn, spinners, traps, neverread)}
