@@ -27,9 +27,34 @@ let package = Package(
     name: "roost",
     products: [
         .library(name: "RoostRuntime", targets: ["RoostRuntime"]),
+        .library(name: "Roost", targets: ["Roost"]),
+        .executable(name: "roost", targets: ["roost"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
         .target(name: "CRoost"),
+        .systemLibrary(name: "CSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "RoostRuntime", dependencies: ["CRoost"], swiftSettings: strict + switching),
+        .target(name: "RoostIO", dependencies: ["CRoost", "RoostRuntime"], swiftSettings: strict + switching),
+        .target(name: "RoostHTTP", swiftSettings: strict),
+        .target(name: "RoostWebSocket", dependencies: ["CSSL", "RoostHTTP"], swiftSettings: strict),
+        .target(
+            name: "Roost",
+            dependencies: [
+                "CRoost", "RoostRuntime", "RoostIO", "RoostHTTP", "RoostWebSocket", .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict + switching),
+        .target(name: "RoostDemoChecked", swiftSettings: strict),
+        .target(name: "RoostDemo", dependencies: ["Roost", "RoostDemoChecked"], swiftSettings: strict + preemptible),
+        .executableTarget(
+            name: "roost",
+            dependencies: [
+                "Roost", "RoostDemo", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
     ]
 )

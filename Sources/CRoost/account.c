@@ -95,14 +95,15 @@ static inline void discharge(roost_thread *t, const header *h) {
 }
 
 // One block larger than all that the process may hold is refused outright: Swift then traps at once instead of touching it.
-static inline bool is_refused(const roost_thread *t, size_t size) {
-  return __builtin_expect(t->owner != 0 && (int64_t)size > t->live_max && t->preemption_disabled == 0, 0);
+static inline bool is_refused(roost_thread *t, size_t size) {
+  bool is = t->owner != 0 && (int64_t)size > t->live_max && t->preemption_disabled == 0;
+  if (__builtin_expect(is, 0)) t->refused = size;
+  return is;
 }
 
 void *malloc(size_t size) {
   roost_thread *t = &roost_tls;
   if (size > SIZE_MASK >> 1 || is_refused(t, size)) {
-    t->over_heap_limit = 1;
     errno = ENOMEM;
     return NULL;
   }
@@ -112,6 +113,7 @@ void *malloc(size_t size) {
   if (h == NULL) return NULL;
   h->owner = charge(t, size);
   h->size = size;
+  if (__builtin_expect(t->trap.message_length != 0, 0)) t->trap.report = h + 1;
   return h + 1;
 }
 

@@ -13,6 +13,18 @@ void roost_finish(void);
 // Leaves the process stack. With is_final the process never comes back.
 void roost_switch_to_scheduler(roost_thread *t, bool is_final);
 
+// The thread's list of open accesses goes with the process that stops (thread_state.c).
+void roost_accesses_take(void *accesses[2]);
+void roost_accesses_put_back(void *accesses[2]);
+// The frames of the process that runs are abandoned: gives back what they hold. Before anything overwrites them.
+void roost_drop_frames(roost_thread *t);
+// A lock was given back: ends the turn where that was put off.
+static inline void roost_held_less(const roost_thread *t) {
+  if (t->held == 0 && t->preemption_disabled == 0 && t->reductions < 0) roost_reductions_spent();
+}
+// Prints what was kept for the message of a trap that did not come.
+void roost_flush_report(roost_thread *t);
+
 // Annotations that tell a sanitizer which stack is current; empty in other builds (sanitizer.c).
 void roost_sanitizer_attach(roost_thread *t);
 void roost_sanitizer_entered(void);

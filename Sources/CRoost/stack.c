@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +42,6 @@ static void *prepare_stack(uintptr_t top, roost_entry entry, void *argument) {
 #error "Roost switches stacks on x86_64 and aarch64 only"
 #endif
 }
-
-int roost_core_count(void) {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
-void roost_thread_set_name(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 int roost_thread_attach(size_t stack_size, size_t guard_size, size_t reserve_size, void *scheduler) {
   roost_thread *t = &roost_tls;
@@ -100,7 +92,10 @@ void roost_finish(void) {
 #ifndef ROOST_STACK_PER_PROCESS
 void roost_switch_to_scheduler(roost_thread *t, bool is_final) {
   (void)is_final;
+  void *accesses[2];
+  roost_accesses_take(accesses);
   roost_switch(&t->process_sp, t->scheduler_sp);
+  roost_accesses_put_back(accesses);
 }
 
 static uint32_t enter(roost_thread *t, void *sp) {
@@ -109,6 +104,8 @@ static uint32_t enter(roost_thread *t, void *sp) {
   roost_switch(&t->scheduler_sp, sp);
   t->in_process = 0;
   t->stack_limit = 0;
+  if (t->trap.message_length != 0 && t->outcome != ROOST_TRAPPED) roost_flush_report(t);
+  if (t->held != 0) roost_drop_frames(t);  // it ended with a stream locked
   return t->outcome;
 }
 
@@ -165,14 +162,19 @@ static uint32_t enter(roost_thread *t, roost_stack *stack, void *sp) {
   t->guard_low = guard;
   t->stack_low = low;
   t->stack_high = high;
+  if (t->trap.message_length != 0 && t->outcome != ROOST_TRAPPED) roost_flush_report(t);
+  if (t->held != 0) roost_drop_frames(t);  // it ended with a stream locked
   return t->outcome;
 }
 
 void roost_switch_to_scheduler(roost_thread *t, bool is_final) {
   roost_stack *stack = t->entering;
+  void *accesses[2];
+  roost_accesses_take(accesses);
   roost_sanitizer_switch_to_scheduler(t, is_final ? NULL : &stack->fake_stack);
   roost_switch(&t->process_sp, t->scheduler_sp);
   roost_sanitizer_back_in_process(stack->fake_stack);
+  roost_accesses_put_back(accesses);
 }
 
 // The argument that prepare_stack carries for announce_entry. One scheduler starts one process at a time, so one per thread is enough.
@@ -223,9 +225,11 @@ __attribute__((noinline, cold)) void roost_reductions_spent(void) {
     t->trap.frame_count =
         roost_walk_frames(frame, t->stack_low, t->stack_high, t->trap.frames, ROOST_TRAP_FRAMES_MAX);
     t->outcome = ROOST_TRAPPED;
+    roost_drop_frames(t);
     roost_switch_to_scheduler(t, true);
     __builtin_trap();
   }
+  if (t->held != 0) return;  // asked again by roost_held_less
   t->outcome = ROOST_PREEMPTED;
   roost_switch_to_scheduler(t, false);
 }

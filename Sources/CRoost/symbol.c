@@ -58,7 +58,7 @@ static void load_symbols(void) {
     const ElfW(Sym) *table = (const ElfW(Sym) *)(file + sections[i].sh_offset);
     const char *names = file + sections[sections[i].sh_link].sh_offset;
     size_t count = sections[i].sh_size / sizeof *table;
-    symbols = calloc(count, sizeof *symbols);
+    symbols = roost_block_allocate((count + 1) * sizeof *symbols);  // not booked on the process that happens to ask first
     if (symbols == NULL) return;
     for (size_t s = 0; s < count; s++) {
       if (ELF64_ST_TYPE(table[s].st_info) != STT_FUNC || table[s].st_value == 0) continue;
@@ -77,7 +77,8 @@ static const symbol *find(uintptr_t address) {
   }
   if (low == 0) return NULL;
   const symbol *s = &symbols[low - 1];
-  return s->size == 0 || address < s->address + s->size ? s : NULL;
+  // Hand-written assembly may state no size.
+  return address - s->address < (s->size != 0 ? s->size : 4096) ? s : NULL;
 }
 
 bool roost_symbol_name(uintptr_t address, char *out, size_t size, uintptr_t *offset) {

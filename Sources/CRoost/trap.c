@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <execinfo.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -68,22 +69,13 @@ uint32_t roost_walk_frames(uintptr_t frame, uintptr_t low, uintptr_t high, uintp
   return count;
 }
 
-static bool message_starts_abort(const roost_thread *t) {
-  // swift::fatalError reports and then calls abort(). The C library's own aborts (a corrupt heap, a failed assert) must not be contained,
-  // so an abort counts as a Swift trap only right after one of the Swift runtime's own reports.
-  static const char *const reports[] = {"Could not cast value", "Fatal access conflict detected", "Fatal error"};
-  for (size_t i = 0; i < sizeof reports / sizeof reports[0]; i++)
-    if (memmem(t->trap.message, t->trap.message_length, reports[i], strlen(reports[i])) != NULL) return true;
-  return false;
-}
-
 static bool is_contained(int signal, const siginfo_t *info, const roost_thread *t, registers r) {
   if (!t->in_process || t->preemption_disabled != 0 || t->in_allocator != 0) return false;
   switch (signal) {
     case SIGILL: case SIGTRAP: case SIGFPE:
       return info->si_code > 0 && r.sp >= t->stack_low && r.sp < t->stack_high;  // raised by the kernel, not by kill(2)
     case SIGABRT:
-      return info->si_code == SI_TKILL && info->si_pid == getpid() && message_starts_abort(t);
+      return info->si_code == SI_TKILL && info->si_pid == getpid() && t->trap.announces_abort;
     case SIGSEGV: {
       uintptr_t address = (uintptr_t)info->si_addr;
       return info->si_code > 0 && address >= t->guard_low && address < t->stack_low;
@@ -128,6 +120,32 @@ static void die(int signal, siginfo_t *info, void *context, registers r) {
   if (info->si_code <= 0) raise(signal);
 }
 
+// Swift code keeps frame pointers; the C library, from which an abort comes, does not and must be unwound by its tables.
+static void collect_frames(roost_thread *t, int signal, registers r) {
+  t->trap.frames[0] = r.pc;
+  t->trap.frame_count = 1;
+  if (signal != SIGABRT) {
+    t->trap.frame_count +=
+        roost_walk_frames(r.fp, t->stack_low, t->stack_high, t->trap.frames + 1, ROOST_TRAP_FRAMES_MAX - 1);
+    return;
+  }
+  void *frames[ROOST_TRAP_FRAMES_MAX + 8];
+  int count = backtrace(frames, ROOST_TRAP_FRAMES_MAX + 8), first = 0;
+  while (first < count && (uintptr_t)frames[first] != r.pc) first++;
+  for (int i = first + 1; i < count && t->trap.frame_count < ROOST_TRAP_FRAMES_MAX; i++)
+    t->trap.frames[t->trap.frame_count++] = (uintptr_t)frames[i];
+}
+
+// The Swift runtime keeps the reports of all traps for a crash log, and copies all of them into a new block for each (swift_reportError):
+// it expects one. That block is emptied, so that a trap does not cost more the more there have been.
+static void forget_report(roost_thread *t) {
+  char *text = t->trap.report;
+  t->trap.report = NULL;
+  if (text == NULL || t->trap.message_length == 0) return;
+  size_t length = t->trap.message_length < 64 ? t->trap.message_length : 64;
+  if (memmem(text, malloc_usable_size(text), t->trap.message, length) != NULL) text[0] = 0;
+}
+
 static void on_signal(int signal, siginfo_t *info, void *context_pointer) {
   int saved_errno = errno;
   roost_thread *t = &roost_tls;
@@ -143,10 +161,11 @@ static void on_signal(int signal, siginfo_t *info, void *context_pointer) {
   t->trap.signal = signal;
   t->trap.address = is_overflow ? (uintptr_t)info->si_addr : r.pc;
   if (is_overflow) t->trap.message_length = 0;
-  t->trap.frames[0] = r.pc;
-  t->trap.frame_count =
-      1 + roost_walk_frames(r.fp, t->stack_low, t->stack_high, t->trap.frames + 1, ROOST_TRAP_FRAMES_MAX - 1);
+  t->trap.announces_abort = 0;
+  forget_report(t);
+  collect_frames(t, signal, r);
   t->outcome = ROOST_TRAPPED;
+  roost_drop_frames(t);
   return_to_landing(context, t);
   errno = saved_errno;
 }
@@ -155,8 +174,17 @@ static void on_signal(int signal, siginfo_t *info, void *context_pointer) {
 
 // What the Swift runtime prints right before a trap. On a thread that runs handler code it is kept for the exit reason, not printed.
 static bool is_trap_report(const char *text, size_t length) {
-  static const char *const marks[] = {"Fatal error", "Could not cast value", "Simultaneous accesses", "Fatal access conflict",
-                                      "Previous access (", "Current access ("};
+  static const char *const marks[] = {"Fatal error", "Precondition failed", "Assertion failed", "Could not cast value",
+                                      "Simultaneous accesses", "Fatal access conflict"};
+  for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+    if (memmem(text, length, marks[i], strlen(marks[i])) != NULL) return true;
+  return false;
+}
+
+// swift::fatalError reports and then calls abort(). The C library's own aborts (a corrupt heap, a failed assert) must not be contained,
+// so an abort counts as a Swift trap only right after one of the Swift runtime's own reports.
+static bool is_announcing_abort(const char *text, size_t length) {
+  static const char *const marks[] = {"Could not cast value", "Fatal access conflict detected", "Fatal error"};
   for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
     if (memmem(text, length, marks[i], strlen(marks[i])) != NULL) return true;
   return false;
@@ -168,12 +196,7 @@ static ssize_t stderr_write(void *cookie, const char *text, size_t length) {
   if (t->in_process && t->preemption_disabled == 0 && (t->trap.message_length > 0 || is_trap_report(text, length))) {
     size_t room = ROOST_TRAP_MESSAGE_MAX - t->trap.message_length;
     size_t count = length < room ? length : room;
-    // The last line decides whether an abort is contained: keep it even when a long report came before.
-    if (count < length && length <= ROOST_TRAP_MESSAGE_MAX / 2) {
-      memmove(t->trap.message, t->trap.message + length, ROOST_TRAP_MESSAGE_MAX - length);
-      t->trap.message_length = (uint32_t)(ROOST_TRAP_MESSAGE_MAX - length);
-      count = length;
-    }
+    if (is_announcing_abort(text, length)) t->trap.announces_abort = 1;
     memcpy(t->trap.message + t->trap.message_length, text, count);
     t->trap.message_length += (uint32_t)count;
     return (ssize_t)length;
@@ -186,6 +209,14 @@ static ssize_t stderr_write(void *cookie, const char *text, size_t length) {
     done += (size_t)written;
   }
   return (ssize_t)done;
+}
+
+void roost_flush_report(roost_thread *t) {
+  ssize_t written = write(STDERR_FILENO, t->trap.message, t->trap.message_length);
+  (void)written;
+  t->trap.message_length = 0;
+  t->trap.announces_abort = 0;
+  t->trap.report = NULL;
 }
 
 static void install(void) {

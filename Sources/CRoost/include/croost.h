@@ -14,6 +14,11 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#if !defined(__clang__)
+#define _Nullable
+#define _Nonnull
+#endif
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define ROOST_ASAN 1
@@ -43,6 +48,7 @@ enum {
 
 #define ROOST_TRAP_FRAMES_MAX 48
 #define ROOST_TRAP_MESSAGE_MAX 512
+#define ROOST_STREAMS_MAX 4
 
 // Written by the signal handler or the reduction hook, read by the scheduler after the landing.
 typedef struct {
@@ -51,6 +57,8 @@ typedef struct {
   uintptr_t address;
   uint32_t frame_count;
   uint32_t message_length;
+  uint32_t announces_abort;  // the Swift runtime has said that it is about to abort
+  void *_Nullable report;    // the block last allocated since it began to report
   uintptr_t frames[ROOST_TRAP_FRAMES_MAX];
   char message[ROOST_TRAP_MESSAGE_MAX];
 } roost_trap;
@@ -63,6 +71,9 @@ typedef struct roost_thread {
   uint32_t in_process;           // 1 from the switch to a process until the switch back
   uint32_t in_allocator;         // depth of calls into the C allocator
   uint32_t over_heap_limit;      // set by the allocator, cleared by the scheduler
+  uint32_t held;                 // locks of libraries that the process holds: no preemption, but a trap is contained and gives them back
+  uint32_t stream_count;
+  size_t refused;                // bytes of a block that the allocator refused in this turn, beyond all that the process may hold; 0: none
   uint64_t owner;                // account that malloc charges: generation << 32 | index; 0 for none
   int64_t live;                  // bytes the running process has allocated and not freed
   int64_t live_max;              // beyond this the process is stopped at its next reduction point
@@ -82,6 +93,8 @@ typedef struct roost_thread {
   size_t scheduler_stack_size;
   void *_Nullable scheduler_fake_stack;
   void *_Nullable entering;                // the process stack being started, sanitizer builds only
+  struct roost_once *_Nullable once;       // initialisers of globals that run, innermost first
+  void *_Nullable streams[ROOST_STREAMS_MAX];  // streams that the process has locked
 } roost_thread;
 
 extern _Thread_local roost_thread roost_tls __attribute__((tls_model("initial-exec")));
@@ -191,6 +204,8 @@ static inline int roost_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll
 // Cores that this program may run on (sched_getaffinity(2)).
 int roost_core_count(void);
 void roost_thread_set_name(const char *_Nonnull name);
+// accept4(2), non-blocking and closed on exec.
+int roost_accept(int listener, void *_Nonnull address, uint32_t *_Nonnull length);
 
 static inline int roost_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 

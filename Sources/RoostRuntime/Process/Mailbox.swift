@@ -71,6 +71,9 @@ enum Mailbox {
         return unsafe UnsafeMutablePointer(bitPattern: value)
     }
 
+    /// Whether it takes nothing any more: its process is about to be gone.
+    static func isClosed(_ process: ProcessRef) -> Bool { process.block.inbox.load(ordering: .relaxed) == closed }
+
     /// Ends the mailbox and returns what was still in it, newest first. Owner only.
     static func close(_ process: ProcessRef) -> UnsafeMutablePointer<NodeHeader>? {
         let value = process.block.inbox.exchange(closed, ordering: .acquiringAndReleasing)

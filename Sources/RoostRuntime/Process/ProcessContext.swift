@@ -70,10 +70,10 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     /// Waits for the next event of any kind: a message, the end of a monitored process, an exit signal. nil after `timeout`.
     public func receiveAny(timeout: Duration? = nil) throws(ProcessExit) -> Received<Message>? {
         let deadline = timeout.map { MonotonicTime.now() + $0 }
-        return try wait(until: deadline) { _, node in
+        return try wait(until: deadline) { process, node in
             switch node.kind {
             case .message: .message(node.takePayload(as: Message.self))
-            case .down: .down(node.takePayload(as: Down.self))
+            case .down: .down(Self.takeDown(node, process))
             case .exit: .exit(node.takePayload(as: ExitSignal.self))
             case .signal, .undeliverable: nil
             }
@@ -87,35 +87,46 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
             guard node.kind == .down else { return nil }
             // Safe: the kind says what the payload is; it is only looked at until it is taken.
             guard unsafe node.payload.assumingMemoryBound(to: Down.self).pointee.reference == reference else { return nil }
-            let down = node.takePayload(as: Down.self)
-            process.block.extras?.monitors.removeAll { $0.reference == reference }
-            return down
+            return Self.takeDown(node, process)
         }
+    }
+
+    /// The monitor has fired: it is over.
+    private static func takeDown(_ node: Node, _ process: ProcessRef) -> Down {
+        let down = node.takePayload(as: Down.self)
+        process.block.extras?.monitors.removeAll { $0.reference == down.reference }
+        return down
     }
 
     private func next<Result>(
         until deadline: MonotonicTime?, _ match: (Message) -> Result?
     ) throws(ProcessExit) -> Result? {
-        try wait(until: deadline) { _, node in
+        try wait(until: deadline, destroysTaken: true) { process, node in
             guard node.kind == .message else { return nil }
             // Safe: a node of kind message holds a `Message`: only an `Address<Message>` of this process makes one.
             let message = unsafe node.payload.assumingMemoryBound(to: Message.self)
+            process.block.flags.insert(.isMatching)
             roost_handler_begin()
             let result = unsafe match(message.pointee)
-            if result != nil { unsafe _ = message.deinitialize(count: 1) }
             roost_handler_end()
+            process.block.flags.remove(.isMatching)
             return result
         }
     }
 
     /// The waiting loop behind every receive: looks at each node once, oldest first, then parks until there are more.
+    ///
+    /// With `destroysTaken` the payload of the node that `take` accepted is still to be destroyed: as handler code, and after the node
+    /// has left the mailbox, so that a deinit that traps is not run again when the mailbox is destroyed.
     private func wait<Result>(
-        until deadline: MonotonicTime?, _ take: (ProcessRef, Node) -> Result?
+        until deadline: MonotonicTime?, destroysTaken: Bool = false, _ take: (ProcessRef, Node) -> Result?
     ) throws(ProcessExit) -> Result? {
         roost_enter()
         defer { roost_leave() }
         let process = process
         let scheduler = scheduler
+        process.checkMayPark()
+        process.checkIsNotMatching()
         try process.throwIfExiting()
         var previous: UnsafeMutablePointer<NodeHeader>?
         defer { process.disarmTimer(scheduler) }
@@ -124,20 +135,18 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
                 roost_charge(1)
                 let node = unsafe Node(header)
                 if node.kind == .undeliverable {
-                    let node = unsafe scheduler.unlink(header, after: previous, of: process)
-                    roost_handler_begin()
-                    node.destroyPayload()
-                    roost_handler_end()
-                    scheduler.free(node)
+                    unsafe scheduler.destroy(scheduler.unlink(header, after: previous, of: process))
                 } else if let result = take(process, node) {
-                    unsafe scheduler.free(scheduler.unlink(header, after: previous, of: process))
+                    let node = unsafe scheduler.unlink(header, after: previous, of: process)
+                    if destroysTaken { scheduler.destroy(node) } else { scheduler.free(node) }
                     return result
                 } else {
                     unsafe previous = unsafe header
                 }
             }
             let before = process.block.queueCount
-            guard scheduler.collectInbox(of: process), process.block.queueCount == before else { continue }
+            scheduler.collectInbox(of: process)
+            guard process.block.queueCount == before else { continue }
             try process.throwIfExiting()
             if let deadline, process.isPast(deadline, scheduler) { return nil }
             process.park()
@@ -157,7 +166,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         try process.throwIfExiting()
         while !process.isPast(deadline, scheduler) {
             process.park()
-            _ = scheduler.collectInbox(of: process)
+            scheduler.collectInbox(of: process)
             try process.throwIfExiting()
         }
     }
@@ -206,15 +215,19 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
 
     /// Ends a monitor; a `Down` of it that has arrived is taken out of the mailbox.
     public func demonitor(_ reference: Reference) {
+        guard endMonitor(reference) else { return }
+        _ = try? receiveDown(of: reference, timeout: .zero)
+    }
+
+    private func endMonitor(_ reference: Reference) -> Bool {
         roost_enter()
         defer { roost_leave() }
-        let process = process
         guard let extras = process.block.extras,
             let index = extras.monitors.firstIndex(where: { $0.reference == reference })
-        else { return }
+        else { return false }
         let pid = extras.monitors.remove(at: index).pid
         scheduler.sendSignal(.demonitor(reference: reference), to: pid)
-        _ = try? receiveDown(of: reference, timeout: .zero)
+        return true
     }
 
     /// Sends `pid` an exit signal. `.kill` cannot be trapped; `.normal` does nothing to others.

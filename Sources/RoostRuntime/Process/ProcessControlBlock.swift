@@ -20,6 +20,9 @@ package enum ProcessStatus: UInt8, Sendable {
     /// The process has stopped in the middle of `run`, parked or preempted: what it borrowed from the scheduler must be kept for it
     /// or given back. Scheduler context.
     let didStop: Operation
+    /// A process that stopped in the middle of `run` has been woken and is about to go on: what came for it meanwhile is looked after
+    /// without its frames. Scheduler context. nil: nothing to look after.
+    let willResume: Operation?
     /// The frames of `run` are gone, because of a trap or because it would not end. What must outlive the process is put right.
     /// Scheduler context.
     let didAbandon: Operation
@@ -27,10 +30,12 @@ package enum ProcessStatus: UInt8, Sendable {
     let didEnd: Operation
 
     package init(
-        run: @escaping Operation, didStop: @escaping Operation, didAbandon: @escaping Operation, didEnd: @escaping Operation
+        run: @escaping Operation, didStop: @escaping Operation, willResume: Operation? = nil,
+        didAbandon: @escaping Operation, didEnd: @escaping Operation
     ) {
         unsafe self.run = unsafe run
         unsafe self.didStop = unsafe didStop
+        unsafe self.willResume = unsafe willResume
         unsafe self.didAbandon = unsafe didAbandon
         unsafe self.didEnd = unsafe didEnd
     }
@@ -56,6 +61,8 @@ package struct ProcessFlags: OptionSet, Sendable {
     static let isPinned = Self(rawValue: 1 << 6)
     /// The waiting call it is in has timed out.
     static let hasTimedOut = Self(rawValue: 1 << 7)
+    /// It looks through its mailbox with a closure of handler code, which must not receive.
+    static let isMatching = Self(rawValue: 1 << 8)
 }
 
 /// Reasons to look at a process that need no message. Hints: a process must cope with one that is stale.

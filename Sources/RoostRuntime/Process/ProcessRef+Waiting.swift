@@ -14,9 +14,22 @@ extension ProcessRef {
     }
 
     func checkMayPark() {
-        unsafe precondition(
-            roost_thread_current().pointee.preemption_disabled == 1,
-            "a waiting call inside withoutPreemption: what it protects would stay locked while the process waits")
+        let thread = unsafe roost_thread_current()
+        if unsafe thread.pointee.preemption_disabled == 1 && thread.pointee.held == 0 { return }
+        // Not a precondition: its message must be seen in an optimised build, too.
+        fatalError(
+            """
+            a waiting call inside withoutPreemption, the initialiser of a global or a description that is printed: \
+            what is locked there would stay locked while the process waits
+            """)
+    }
+
+    /// The mailbox is being looked through: another receive would take away what the first one looks at. A mistake of handler code,
+    /// and contained as such. Depth 1.
+    func checkIsNotMatching() {
+        guard block.flags.contains(.isMatching) else { return }
+        roost_handler_begin()
+        fatalError("a receive inside the closure of another receive")
     }
 
     package func throwIfExiting(_ cleanUp: () -> Void = {}) throws(ProcessExit) {

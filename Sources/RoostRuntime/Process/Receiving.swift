@@ -46,8 +46,9 @@ internal import Synchronization
             preconditionFailure("a ProcessContext was used outside its process")
         }
         if process.block.flags.contains(.isExiting) { return nil }
+        process.checkIsNotMatching()
         roost_charge(1)
-        if unsafe process.block.queueHead == nil { _ = scheduler.collectInbox(of: process) }
+        if unsafe process.block.queueHead == nil { scheduler.collectInbox(of: process) }
         var previous: UnsafeMutablePointer<NodeHeader>?
         var header = unsafe process.block.queueHead
         while let found = unsafe header {

@@ -35,6 +35,8 @@ enum StraightLine {
 
     @inline(never)
     private static func note(_ error: any Error, _ process: ProcessRef) {
+        // Told to end, it ends for that reason, whatever it makes of `ProcessExit`.
+        if process.block.flags.contains(.isExiting) { return }
         process.finish((error as? ProcessExit)?.reason ?? .error(error))
     }
 
@@ -47,20 +49,28 @@ enum StraightLine {
 
     /// Closes the mailbox and destroys what is in it. Destructors are user code: they run as the process, preemptible and contained.
     static func destroyMessages(_ process: ProcessRef) {
-        process.block.entry = nil
         guard let scheduler = SchedulerRef.current else { return }
+        if process.block.entry != nil {  // it never started
+            roost_handler_begin()
+            dropEntry(process)
+            roost_handler_end()
+        }
         if let newest = unsafe Mailbox.close(process) { unsafe appendUnsorted(newest, to: process, scheduler) }
         while let node = scheduler.popQueue(of: process) {
-            if node.kind != .signal {
-                roost_handler_begin()
-                node.destroyPayload()
-                roost_handler_end()
+            process.block.turnsSinceExit = 0  // the bound is one deinit's, not all of them
+            roost_charge(1)
+            if node.kind == .signal {
+                unsafe answer(node.takePayload(as: Signal.self), for: Pid(word: node.header.pointee.target), scheduler)
+                scheduler.free(node)
             } else {
-                answer(node.takePayload(as: Signal.self), for: process.pid, scheduler)
+                scheduler.destroy(node)
             }
-            scheduler.free(node)
         }
     }
+
+    /// A frame of its own, so that what the code captured is released before it returns.
+    @inline(never)
+    private static func dropEntry(_ process: ProcessRef) { _ = process.block.entry.take() }
 
     /// Oldest first again, without acting on signals: nobody is there to act.
     private static func appendUnsorted(_ newest: UnsafeMutablePointer<NodeHeader>, to process: ProcessRef, _ scheduler: SchedulerRef) {
@@ -78,7 +88,7 @@ enum StraightLine {
     }
 
     /// A link or monitor that arrived too late gets the answer that a dead pid gives.
-    private static func answer(_ signal: Signal, for pid: Pid, _ scheduler: SchedulerRef) {
+    static func answer(_ signal: Signal, for pid: Pid, _ scheduler: SchedulerRef) {
         switch signal {
         case .link(let from): scheduler.sendSignal(.exit(from: pid, reason: .noProcess, isLink: true), to: from)
         case .monitor(let reference, let observer): scheduler.tell(observer, of: pid, reference, .noProcess)

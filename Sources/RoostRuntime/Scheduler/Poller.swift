@@ -8,6 +8,11 @@ internal import Glibc
 /// It lives in the runtime, not with the sockets, because an idle scheduler waits here for everything at once. (epoll(7))
 @safe struct Poller: ~Copyable {
     static let eventCountMax = 512
+    /// Edge-triggered, both directions at once: a socket is registered once in its life.
+    static let streamEvents =
+        UInt32(EPOLLIN.rawValue) | UInt32(EPOLLOUT.rawValue) | UInt32(EPOLLRDHUP.rawValue) | UInt32(EPOLLET.rawValue)
+    /// Level-triggered: what one accept leaves is announced again. Exclusive: one of the schedulers that wait is woken.
+    static let listenerEvents = UInt32(EPOLLIN.rawValue) | UInt32(EPOLLEXCLUSIVE.rawValue)
     /// The event data of the wake-up descriptor; no process has index and generation zero.
     private static let wakerData: UInt64 = 0
 

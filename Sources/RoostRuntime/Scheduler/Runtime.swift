@@ -38,7 +38,7 @@ public struct RuntimeConfiguration: Sendable {
 
     public init() {}
 
-    func validate() throws(RuntimeError) {
+    package func validate() throws(RuntimeError) {
         var problems: [String] = []
         func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) {
             if !range.contains(value) { problems.append("\(name) is \(value); use \(range.lowerBound)...\(range.upperBound)") }
@@ -96,6 +96,8 @@ public final class Runtime: @unchecked Sendable {  // `schedulers` is written be
             schedulers.append(unsafe SchedulerRef(pointer))
         }
         for scheduler in schedulers { threads.append(try startThread(scheduler)) }
+        // The threads use the runtime until `stop`, also where its owner forgets it.
+        _ = unsafe Unmanaged.passRetained(self)
     }
 
     /// Cores that this program may run on (sched_getaffinity(2), as taskset and cgroups' cpusets set it).
@@ -124,6 +126,7 @@ public final class Runtime: @unchecked Sendable {  // `schedulers` is written be
         guard isRunning.exchange(false, ordering: .sequentiallyConsistent) else { return }
         for scheduler in schedulers { scheduler.post(.run { SchedulerRef.current?.state.isStopping = true }) }
         for thread in threads { pthread_join(thread, nil) }
+        unsafe Unmanaged.passUnretained(self).release()
     }
 
     // MARK: Figures

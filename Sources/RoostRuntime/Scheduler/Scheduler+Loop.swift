@@ -84,12 +84,14 @@ extension SchedulerRef {
         let thread = unsafe roost_thread_current()
         state.busyTurns &+= 1
         state.statistics.turns &+= 1
-        if !collectInbox(of: process) { return }
+        collectInbox(of: process)
+        if endIfNeverStarted(process) { return }
         process.block.status = .running
         unsafe thread.pointee.current = unsafe UnsafeMutableRawPointer(process.pointer)
         unsafe thread.pointee.owner = process.pid.word
         unsafe thread.pointee.live = Int64(process.block.allocatedByteCount)
-        unsafe thread.pointee.live_max = Int64(process.block.heapLimit)
+        unsafe thread.pointee.live_max = Int64(heapByteCountMax(of: process))
+        unsafe thread.pointee.refused = 0
         unsafe thread.pointee.reductions = state.turnReductions
         let outcome = unsafe enter(process, thread)
         let used = unsafe state.turnReductions &- min(thread.pointee.reductions, state.turnReductions)
@@ -104,12 +106,20 @@ extension SchedulerRef {
         endTurn(process, outcome)
     }
 
+    /// What its own allocations may come to before it is stopped: a process that unwinds has some more.
+    @inline(__always)
+    private func heapByteCountMax(of process: ProcessRef) -> Int {
+        let limit = process.block.heapLimit
+        return process.block.flags.contains(.isExiting) ? limit &+ min(limit / 4, .max &- limit) : limit
+    }
+
     /// Switches to the process; comes back when it stops.
     @inline(__always)
     private func enter(_ process: ProcessRef, _ thread: UnsafeMutablePointer<roost_thread>) -> UInt32 {
         guard process.block.flags.contains(.hasStack) else {
             return startOnStack(process)
         }
+        if let willResume = unsafe process.block.operations.pointee.willResume { unsafe willResume(process.raw) }
         unsafe thread.pointee.preemption_disabled = process.block.flags.contains(.wasPreempted) ? 0 : 1
         process.block.flags.subtract([.hasStack, .wasPreempted])
         return resumeOnStack(process)

@@ -17,6 +17,14 @@ extension SchedulerRef {
     @inline(__always)
     func free(_ node: Node) { unsafe state.blocks.free(UnsafeMutableRawPointer(node.header), byteCount: node.byteCount) }
 
+    /// Destroys what a node carries and frees it. Code of the message's type runs, as handler code. Process context, depth 1.
+    func destroy(_ node: Node) {
+        roost_handler_begin()
+        node.destroyPayload()
+        roost_handler_end()
+        free(node)
+    }
+
     /// Takes the oldest node of the process's queue.
     @inline(__always)
     func popQueue(of process: ProcessRef) -> Node? {
@@ -40,11 +48,6 @@ extension SchedulerRef {
         let node = unsafe Node(header)
         process.charge(byteCount: -node.byteCount)
         return node
-    }
-
-    /// Frees what is left in the queue without destroying payloads: they are lost.
-    func dropQueue(of process: ProcessRef) {
-        while let node = popQueue(of: process) { free(node) }
     }
 
     // MARK: Delivery

@@ -12,14 +12,13 @@ extension SchedulerRef {
 
     // MARK: Inbox
 
-    /// Takes what was sent into the process's own queue and acts on its signals. False when the process ended over it.
+    /// Takes what was sent into the process's own queue and acts on its signals.
     @inline(__always)
-    func collectInbox(of process: ProcessRef) -> Bool {
-        guard let newest = unsafe Mailbox.take(process) else { return true }
-        return unsafe collect(newest, for: process)
+    func collectInbox(of process: ProcessRef) {
+        if let newest = unsafe Mailbox.take(process) { unsafe collect(newest, for: process) }
     }
 
-    private func collect(_ newest: UnsafeMutablePointer<NodeHeader>, for process: ProcessRef) -> Bool {
+    private func collect(_ newest: UnsafeMutablePointer<NodeHeader>, for process: ProcessRef) {
         var newest: UnsafeMutablePointer<NodeHeader>? = unsafe newest
         var oldest: UnsafeMutablePointer<NodeHeader>?
         while let node = unsafe newest {
@@ -31,7 +30,14 @@ extension SchedulerRef {
         while let header = unsafe oldest {
             unsafe oldest = unsafe header.pointee.next
             let node = unsafe Node(header)
-            if unsafe header.pointee.target != word {
+            let target = unsafe header.pointee.target
+            if target != word, node.kind == .signal {
+                // Sent to the process that had this slot before: whoever waits for an answer gets it.
+                let signal = node.takePayload(as: Signal.self)
+                free(node)
+                StraightLine.answer(signal, for: Pid(word: target), self)
+                continue
+            } else if target != word {
                 unsafe header.pointee.kind = .undeliverable
             } else if node.kind == .signal {
                 let signal = node.takePayload(as: Signal.self)
@@ -42,12 +48,14 @@ extension SchedulerRef {
             append(node, to: process)
         }
         checkMailbox(of: process)
-        if process.block.flags.contains(.isExiting), !process.block.flags.contains(.hasStack),
+    }
+
+    /// Ends a straight-line process that was told to end before it ever ran. Between turns: nothing of it is on a stack.
+    func endIfNeverStarted(_ process: ProcessRef) -> Bool {
+        guard process.block.flags.contains(.isExiting), !process.block.flags.contains(.hasStack),
             unsafe process.block.operations == StraightLine.operations
-        {
-            end(process)  // told to end before it ever ran
-            return false
-        }
+        else { return false }
+        end(process)
         return true
     }
 
@@ -165,9 +173,10 @@ extension SchedulerRef {
         return true
     }
 
-    /// A process told to end that spins on is abandoned after a bounded number of turns. True when it is gone.
+    /// A process told to end that spins on is abandoned after a bounded number of turns, and so is the deinit of a message that does so
+    /// while the mailbox is destroyed. True when it is gone.
     func abandonIfItWillNotEnd(_ process: ProcessRef) -> Bool {
-        guard process.block.flags.contains(.isExiting) else { return false }
+        guard process.block.flags.contains(.isExiting) || Mailbox.isClosed(process) else { return false }
         process.block.turnsSinceExit += 1
         guard process.block.turnsSinceExit >= Self.exitTurnsMax else { return false }
         abandon(process)
@@ -181,27 +190,39 @@ extension SchedulerRef {
         state.statistics.traps &+= 1
         settleAccount(of: process)
         let trap = takeTrap(leaked: max(0, process.block.allocatedByteCount))
-        process.extras.exitReason = nil
-        process.block.flags.remove(.isFinished)
-        if process.block.flags.contains(.isCleaningUp) {
-            // Even destroying its messages traps: what is left of them is lost too.
-            dropQueue(of: process)
-            return end(process)
-        }
         unsafe state.runtime.countTrap(trap)
-        giveUpFrames(of: process, .trapped(trap))
+        if process.block.flags.contains(.isCleaningUp) { return goOnCleaningUp(process) }
+        let refused = unsafe roost_thread_current().pointee.refused
+        process.block.flags.remove(.isFinished)
+        giveUpFrames(
+            of: process,
+            refused == 0
+                ? .trapped(trap) : .heapLimit(byteCount: process.heapByteCount + refused, limit: process.block.heapLimit))
     }
 
     /// Drops the frames of a process that will not end by itself.
     func abandon(_ process: ProcessRef) {
         settleAccount(of: process)
         unsafe state.runtime.countAbandoned(leaked: max(0, process.block.allocatedByteCount))
-        giveUpFrames(of: process, process.block.extras?.exitReason ?? .killed)
+        if process.block.flags.contains(.isCleaningUp) { return goOnCleaningUp(process) }
+        giveUpFrames(of: process, process.exitReason)
+    }
+
+    /// The deinit of one message was given up: the others are still destroyed, and the first reason stands.
+    private func goOnCleaningUp(_ process: ProcessRef) {
+        dropStack(of: process)
+        enqueueLocal(process)
+    }
+
+    private func dropStack(of process: ProcessRef) {
+        process.block.flags.subtract([.hasStack, .wasPreempted, .isMatching])
+        StackImage.release(process, &state.blocks)
+        process.block.allocatedByteCount = 0  // it is counted as leaked
+        process.block.turnsSinceExit = 0
     }
 
     private func giveUpFrames(of process: ProcessRef, _ reason: ExitReason) {
-        process.block.flags.subtract([.hasStack, .wasPreempted])
-        StackImage.release(process, &state.blocks)
+        dropStack(of: process)
         process.finish(reason)
         process.extras.exitReason = reason
         unsafe process.block.operations.pointee.didAbandon(process.raw)

@@ -68,8 +68,8 @@ public struct SchedulerStatistics: Sendable, Equatable {
     var busyTurns = 0
     var isStopping = false
     /// Scratch space of the layers above (buffers for sockets), made on first use, freed by `scratchRelease`.
-    package var scratch: UnsafeMutableRawPointer?
-    package var scratchRelease: (@convention(c) (UnsafeMutableRawPointer) -> Void)?
+    var scratch: UnsafeMutableRawPointer?
+    var scratchRelease: (@convention(c) (UnsafeMutableRawPointer) -> Void)?
 
     init(index: Int, runtime: Runtime) throws(RuntimeError) {
         self.index = index
@@ -107,6 +107,13 @@ public struct SchedulerStatistics: Sendable, Equatable {
     package static var current: SchedulerRef? {
         guard let pointer = unsafe roost_thread_current().pointee.scheduler else { return nil }
         return unsafe SchedulerRef(pointer.assumingMemoryBound(to: SchedulerState.self))
+    }
+
+    /// The scheduler of this thread, for code that only schedulers run.
+    @inline(__always)
+    package static var running: SchedulerRef {
+        // Safe: the operations of a process are only called on a scheduler's thread.
+        unsafe current.unsafelyUnwrapped
     }
 
     /// The process that runs on this thread, nil outside one.

@@ -38,8 +38,9 @@ struct TimerEntry {
     static let levelCount = 6
     static let slotCount = 64
     static let nanosecondsPerTick: UInt64 = 1_000_000
-    /// Ticks that the highest level spans: two years. A longer timer waits there and is sorted in again.
-    static let tickMax: UInt64 = 1 << 36 - 1
+    /// How far ahead the highest level reaches: two years, and less than a revolution, so that no timer falls into the position that
+    /// is current. A longer timer waits there and is sorted in again.
+    static let tickMax: UInt64 = 63 << 30
     private static let chunkBits = 10
 
     private var heads: [UInt32] = Array(repeating: 0, count: levelCount * slotCount)

@@ -1,14 +1,15 @@
 /// The closing handshake of one connection (RFC 6455 §7).
 ///
-/// Pure: it owns no socket and reads no clock. The caller passes the time and performs the returned action.
+/// Pure: it owns no socket and reads no clock. The caller passes the time, in nanoseconds of a clock of its choice, and performs the
+/// returned action. (Plain integers: a state lives in every connection, and an `Instant` takes twice the room.)
 package enum CloseHandshake: ~Copyable {
     case open
     /// We sent a close frame and wait for the peer's until `deadline`.
-    case closeSent(deadline: ContinuousClock.Instant)
+    case closeSent(deadline: UInt64)
     /// Nothing more is read as messages: the peer's close frame came, or it broke a rule. Our last frame is on its
     /// way; the transport ends when that is flushed (server) or when the peer ends it (client), at the latest at
     /// `deadline`.
-    case closeReceived(deadline: ContinuousClock.Instant)
+    case closeReceived(deadline: UInt64)
     /// The transport is closed or to be closed.
     case closed
 
@@ -41,7 +42,7 @@ package enum CloseHandshake: ~Copyable {
     }
 
     /// When `deadlinePassed(at:)` is to be called, or nil.
-    package var deadline: ContinuousClock.Instant? {
+    package var deadline: UInt64? {
         switch self {
         case .open: nil
         case .closeSent(let deadline): deadline
@@ -52,7 +53,7 @@ package enum CloseHandshake: ~Copyable {
 
     /// The application or the server asked to close.
     package mutating func close(
-        with payload: ClosePayload, at now: ContinuousClock.Instant, timeout: Duration
+        with payload: ClosePayload, at now: UInt64, timeout: UInt64
     ) -> Action {
         switch consume self {
         case .open:
@@ -72,7 +73,7 @@ package enum CloseHandshake: ~Copyable {
 
     /// The peer's close frame arrived (RFC 6455 §5.5.1, §7.1.1).
     package mutating func receivedClose(
-        _ payload: ClosePayload, as role: FrameRole, at now: ContinuousClock.Instant, timeout: Duration
+        _ payload: ClosePayload, as role: FrameRole, at now: UInt64, timeout: UInt64
     ) -> Action {
         switch consume self {
         case .open:
@@ -98,7 +99,7 @@ package enum CloseHandshake: ~Copyable {
 
     /// The peer broke a rule: tell it, then close without waiting for its answer (RFC 6455 §7.1.7).
     package mutating func fail(
-        with payload: ClosePayload, at now: ContinuousClock.Instant, timeout: Duration
+        with payload: ClosePayload, at now: UInt64, timeout: UInt64
     ) -> Action {
         switch consume self {
         case .open:
@@ -141,7 +142,7 @@ package enum CloseHandshake: ~Copyable {
     }
 
     /// Time has passed. Closes the transport if a deadline has been reached.
-    package mutating func deadlinePassed(at now: ContinuousClock.Instant) -> Action {
+    package mutating func deadlinePassed(at now: UInt64) -> Action {
         switch consume self {
         case .open:
             self = .open

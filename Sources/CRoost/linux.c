@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Linux calls that need _GNU_SOURCE, which Swift's Glibc module does without.
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include "internal.h"
+
+int roost_core_count(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+void roost_thread_set_name(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int roost_accept(int listener, void *address, uint32_t *length) {
+  return accept4(listener, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}

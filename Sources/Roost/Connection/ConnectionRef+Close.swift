@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import RoostIO
+internal import RoostRuntime
+internal import RoostWebSocket
+
+// How a connection ends, and what time does to it.
+
+extension ConnectionRef {
+    var closeTimeoutNanoseconds: UInt64 { (MonotonicTime(nanoseconds: 0) + route.limits.closeTimeout).nanoseconds }
+
+    /// Keeps the first reason: what comes after follows from it.
+    func noteReason(_ reason: CloseReason) {
+        let extras = extras
+        if extras.closeReason == nil { extras.closeReason = reason }
+    }
+
+    // MARK: Closing handshake
+
+    func beginClose(_ reason: CloseReason) {
+        guard let process = SchedulerRef.currentProcess, let scheduler = SchedulerRef.current else { return }
+        beginClose(reason, process, scheduler)
+    }
+
+    /// We want to close: sends the close frame, once, and waits for the client's.
+    func beginClose(_ reason: CloseReason, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard state.phase == .open else { return }
+        noteReason(reason)
+        let payload = ClosePayload(code: reason.code ?? .normalClosure, reason: reason.message)
+        perform(
+            state.closing.close(with: payload, at: MonotonicTime.now().nanoseconds, timeout: closeTimeoutNanoseconds),
+            process, scheduler)
+    }
+
+    /// The client broke a rule.
+    func fail(_ error: FrameError, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        noteReason(
+            CloseReason(
+                error.closeCode == .messageTooBig ? .messageTooBig : .protocolError, code: error.closeCode,
+                message: error.description))
+        let payload = ClosePayload(code: error.closeCode, reason: error.description)
+        perform(
+            state.closing.fail(with: payload, at: MonotonicTime.now().nanoseconds, timeout: closeTimeoutNanoseconds),
+            process, scheduler)
+        // It may be sending still: closing the socket now would reset it, and the close frame might never be read.
+        if state.phase == .open {
+            state.phase = .lingering
+            state.deadline = .now() + route.limits.closeTimeout
+            stopReading(process, scheduler)
+        }
+    }
+
+    func perform(_ action: CloseHandshake.Action, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        switch action {
+        case .none: break
+        case .closeTransport: state.phase = .closed
+        case .send(let payload):
+            state.deadline = MonotonicTime(nanoseconds: state.closing.deadline ?? MonotonicTime.now().nanoseconds)
+            unsafe withUnsafeTemporaryAllocation(
+                byteCount: FrameEncoder.controlPayloadByteCountMax, alignment: 8
+            ) { buffer in
+                let count = unsafe FrameEncoder.writeClosePayload(payload, to: buffer)
+                unsafe queue(.close, UnsafeRawBufferPointer(rebasing: buffer[..<count]), process, scheduler)
+            }
+        }
+    }
+
+    enum ClosingEvent { case flushed(FrameRole) }
+
+    /// Tells the closing handshake; false when the transport is to be closed.
+    func closing(_ event: ClosingEvent) -> Bool {
+        switch event {
+        case .flushed(let role): state.closing.flushed(as: role) != .closeTransport
+        }
+    }
+
+    func stopReading(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        state.readCursor = state.readEnd
+        state.residue.release(process, scheduler)
+        state.assembly.release(process, scheduler)
+    }
+
+    // MARK: The socket's end
+
+    func closeSocket(_ process: ProcessRef, _ scheduler: SchedulerRef) { state.phase = .closed }
+
+    /// Everything is said: ends our side and throws away what the peer still sends, until it ends its side or the deadline comes.
+    func beginLingering(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard !state.flags.contains(.isHalfClosed) else { return }
+        state.flags.insert([.isHalfClosed, .readable])
+        SystemCalls.shutdownWriting(state.descriptor)
+        linger(process, scheduler)
+    }
+
+    func linger(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        let buffer = unsafe UnsafeMutableRawBufferPointer(start: IOBuffers.of(scheduler).pointee.read, count: IOBuffers.readByteCount)
+        guard unsafe state.readBuffer == nil || state.flags.contains(.ownsReadBuffer) else { return }
+        var rounds = 0
+        while state.flags.contains(.readable), rounds < 8 {
+            rounds += 1
+            roost_charge(200)
+            switch unsafe SystemCalls.receive(state.descriptor, into: buffer) {
+            case .bytes: continue
+            case .wouldBlock: state.flags.remove(.readable)
+            case .endOfStream, .failed:
+                state.flags.remove(.readable)
+                state.flags.insert(.hasPeerEnded)
+                state.phase = .closed
+            }
+        }
+        if state.flags.contains(.readable), state.phase == .lingering { process.wakeSelf() }
+    }
+
+    /// The connection is over: the handler hears of it, unless it crashed.
+    func terminateHandler(_ process: ProcessRef) {
+        guard state.flags.contains(.hasHandler), !state.flags.contains(.hasTerminated) else { return }
+        state.flags.insert(.hasTerminated)
+        let reason = extras.closeReason ?? CloseReason(.connectionLost, code: .abnormalClosure)
+        try? call { type, handler in type.terminated(handler, reason) }
+        destroyHandler()
+    }
+
+    func destroyHandler() {
+        guard state.flags.contains(.hasHandler) else { return }
+        state.flags.remove(.hasHandler)
+        roost_handler_begin()
+        route.handlerType.destroy(handler)
+        roost_handler_end()
+    }
+
+    // MARK: Time
+
+    /// Asks for a wake-up at the next deadline. An earlier one that is armed already is left: it looks again.
+    func armTimer(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        var wanted = state.deadline
+        if let timers = state.extras?.timers {
+            for timer in timers where timer.deadline < wanted { wanted = timer.deadline }
+        }
+        guard wanted < state.timerDeadline, wanted < .distantFuture else { return }
+        if state.timer != .none { scheduler.cancelTimer(state.timer) }
+        state.timer = scheduler.armWake(process, at: wanted)
+        state.timerDeadline = wanted
+    }
+
+    func armTimer() {
+        guard let process = SchedulerRef.currentProcess, let scheduler = SchedulerRef.current else { return }
+        armTimer(process, scheduler)
+    }
+
+    /// A deadline has come, or a timer of the handler's.
+    func timePassed(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
+        let now = MonotonicTime.now()
+        state.timer = .none
+        state.timerDeadline = .distantFuture
+        if now >= state.deadline { deadlinePassed(at: now, process, scheduler) }
+        guard let extras = state.extras else { return }
+        while state.phase == .open, let index = extras.timers.indices.min(by: { extras.timers[$0].deadline < extras.timers[$1].deadline }),
+            extras.timers[index].deadline <= now
+        {
+            let id = extras.timers.remove(at: index).id
+            try call { type, handler in try type.timer(handler, id) }
+        }
+    }
+
+    func deadlinePassed(at now: MonotonicTime, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        switch state.phase {
+        case .closed: break
+        case .connecting:
+            noteReason(CloseReason(.connectFailed, message: "no connection in time"))
+            state.phase = .closed
+        case .handshake: handshakeTimedOut(process, scheduler)
+        case .lingering: cut()
+        case .open:
+            if state.closing.deadline != nil {
+                if state.closing.deadlinePassed(at: now.nanoseconds) == .closeTransport { cut() }
+            } else {
+                keepAlive(at: now, process, scheduler)
+            }
+        }
+    }
+
+    /// Ends the connection although the peer has not taken everything: unsent bytes are dropped.
+    private func cut() {
+        if !state.outbound.isEmpty { SystemCalls.setResetOnClose(state.descriptor) }
+        state.phase = .closed
+    }
+
+    /// Pings a silent client; gives one up that does not answer, or that has sent no message for too long.
+    private func keepAlive(at now: MonotonicTime, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        let limits = route.limits
+        if limits.idleTimeout != .zero, now >= state.lastMessage + limits.idleTimeout {
+            return beginClose(
+                CloseReason(.idleTimeout, code: .goingAway, message: "no message for \(limits.idleTimeout)"), process, scheduler)
+        }
+        if state.flags.contains(.awaitsPong) {
+            return beginClose(
+                CloseReason(.pongTimeout, code: .goingAway, message: "no pong for \(limits.pongTimeout)"), process, scheduler)
+        }
+        if limits.pingInterval != .zero, now >= state.lastReceived + limits.pingInterval {
+            state.flags.insert(.awaitsPong)
+            sendPing(process, scheduler)
+            state.deadline = now + limits.pongTimeout
+        } else {
+            setKeepAliveDeadline()
+        }
+    }
+
+    /// The next time the open connection is to be looked at.
+    func setKeepAliveDeadline() {
+        let limits = route.limits
+        var deadline = MonotonicTime.distantFuture
+        if limits.pingInterval != .zero { deadline = state.lastReceived + limits.pingInterval }
+        if limits.idleTimeout != .zero { deadline = min(deadline, state.lastMessage + limits.idleTimeout) }
+        state.deadline = deadline
+    }
+}

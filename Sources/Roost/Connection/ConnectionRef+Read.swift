@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Glibc
+internal import RoostIO
+internal import RoostRuntime
+internal import RoostWebSocket
+
+// From the socket to the handler.
+
+extension ConnectionRef {
+    /// A frame with so much still to come is read straight into its place.
+    private static let directReadMin = 32 << 10
+    /// Reductions for a message, and for each 256 bytes of it: a turn handles about a hundred small messages or 256 KiB.
+    private static let messageReductions: Int64 = 16
+
+    /// Reads once and handles what came.
+    func read(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
+        if state.frameRemaining >= Self.directReadMin {
+            return try readDirectly(process, scheduler)
+        }
+        let buffers = unsafe IOBuffers.of(scheduler)
+        let buffer = unsafe buffers.pointee.read
+        let kept = Int(state.residue.count)
+        let room = IOBuffers.readByteCount - kept
+        roost_charge(200)
+        let outcome = unsafe SystemCalls.receive(
+            state.descriptor, into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
+        guard let count = received(outcome, room: room, scheduler) else { return }
+        if kept > 0 {
+            unsafe _ = memcpy(buffer, state.residue.bytes.baseAddress!, kept)
+            state.residue.release(process, scheduler)
+        }
+        unsafe state.readBuffer = unsafe buffer
+        state.readCursor = 0
+        state.readEnd = UInt32(kept + count)
+        try decode(process, scheduler)
+    }
+
+    /// Notes what a read came to; nil when there is nothing to decode.
+    private func received(_ outcome: ReadOutcome, room: Int, _ scheduler: SchedulerRef) -> Int? {
+        switch outcome {
+        case .bytes(let count):
+            // Fewer than asked for: the socket is empty and will say when it no longer is (epoll(7), "edge-triggered").
+            if count < room, !state.flags.contains(.hasHangup) { state.flags.remove(.readable) }
+            state.flags.remove(.awaitsPong)
+            state.lastReceived = scheduler.now
+            return count
+        case .wouldBlock:
+            state.flags.remove(.readable)
+            return nil
+        case .endOfStream:
+            transportEnded("end of stream without a close frame")
+            return nil
+        case .failed(let code):
+            transportEnded(unsafe String(cString: strerror(code)))
+            return nil
+        }
+    }
+
+    private func transportEnded(_ message: String) {
+        state.flags.remove(.readable)
+        state.flags.insert(.hasPeerEnded)
+        noteReason(CloseReason(.connectionLost, code: .abnormalClosure, message: message))
+        _ = state.closing.transportEnded()
+        state.phase = .closed
+    }
+
+    private func readDirectly(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
+        roost_charge(200)
+        state.assembly.reserve(state.frameRemaining, process, scheduler, isExact: true)
+        let start = Int(state.assembly.count)
+        let room = min(state.frameRemaining, state.assembly.spareCount)
+        let spare = unsafe UnsafeMutableRawBufferPointer(rebasing: state.assembly.spare[..<room])
+        guard let count = received(unsafe SystemCalls.receive(state.descriptor, into: spare), room: room, scheduler) else { return }
+        var offset = 0
+        while offset < count {
+            let event = unsafe state.decoder.decode(UnsafeMutableRawBufferPointer(rebasing: spare[offset..<count]))
+            guard case .chunk(let kind, _, let byteCount, let remaining, let isEnd) = event else {
+                if case .failure(let error) = event { fail(error, process, scheduler) }
+                return
+            }
+            offset += byteCount
+            state.assembly.count = UInt32(start + offset)
+            state.frameRemaining = remaining
+            if isEnd { return try deliverAssembled(kind, process, scheduler) }
+            if byteCount == 0 { return }
+        }
+    }
+
+    // MARK: Decoding
+
+    /// Decodes what the turn has read and hands it to the handler.
+    func decode(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
+        while state.readCursor < state.readEnd {
+            guard state.phase == .open, state.closing.mayReceive else { break }
+            let bytes = unsafe UnsafeMutableRawBufferPointer(
+                start: state.readBuffer! + Int(state.readCursor), count: Int(state.readEnd - state.readCursor))
+            let event = unsafe state.decoder.decode(bytes)
+            state.readCursor += UInt32(event.consumedByteCount)
+            switch event {
+            case .message(let kind, let offset, let byteCount):
+                state.lastMessage = state.lastReceived
+                try unsafe deliver(kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]))
+            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd):
+                state.frameRemaining = remaining
+                unsafe state.assembly.append(
+                    UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
+                if isEnd { try deliverAssembled(kind, process, scheduler) }
+            case .control(let kind, let offset, let byteCount):
+                roost_charge(Self.messageReductions)
+                unsafe control(kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
+            case .needsMoreBytes:
+                unsafe state.residue.append(UnsafeRawBufferPointer(bytes), process, scheduler)
+                state.readCursor = state.readEnd
+            case .failure(let error):
+                fail(error, process, scheduler)
+            }
+            if isTurnOver { suspendTurn(process) }
+            // Told to end, or messages were put by while the callback waited: they come first.
+            if process.isExiting || state.extras?.waiting.isEmpty == false { return }
+        }
+        doneWithReadBuffer(scheduler)
+    }
+
+    /// Decodes what a pause left undecoded.
+    func decodeBacklog(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
+        state.flags.remove(.hasBacklog)
+        let buffer = unsafe IOBuffers.of(scheduler).pointee.read
+        let count = state.residue.count
+        unsafe _ = memcpy(buffer, state.residue.bytes.baseAddress!, Int(count))
+        state.residue.release(process, scheduler)
+        unsafe state.readBuffer = unsafe buffer
+        state.readCursor = 0
+        state.readEnd = count
+        try decode(process, scheduler)
+    }
+
+    /// What was read has been handled: the buffer goes back.
+    func doneWithReadBuffer(_ scheduler: SchedulerRef) {
+        guard let buffer = unsafe state.readBuffer else { return }
+        if state.flags.contains(.ownsReadBuffer) {
+            unsafe IOBuffers.of(scheduler).pointee.giveBack(buffer)
+            state.flags.remove(.ownsReadBuffer)
+        }
+        unsafe state.readBuffer = nil
+        state.readCursor = 0
+        state.readEnd = 0
+    }
+
+    @inline(__always)
+    private func deliver(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer) throws {
+        roost_charge(Self.messageReductions &+ Int64(payload.count &>> 8))
+        switch kind {
+        case .text: try call { type, handler in try unsafe type.text(handler, payload) }
+        case .binary: try call { type, handler in try unsafe type.binary(handler, payload) }
+        }
+    }
+
+    private func deliverAssembled(_ kind: MessageKind, _ process: ProcessRef, _ scheduler: SchedulerRef) throws {
+        state.lastMessage = state.lastReceived
+        // Moved aside first: more may arrive, and be assembled, while the handler looks at it.
+        state.delivering = state.assembly
+        state.assembly = ByteBlock()
+        try unsafe deliver(kind, UnsafeRawBufferPointer(state.delivering.bytes))
+        state.delivering.release(process, scheduler)
+    }
+
+    private func control(_ kind: ControlKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        switch kind {
+        case .pong: break
+        case .ping: unsafe sendPong(payload, process, scheduler)
+        case .close:
+            do throws(FrameError) {
+                let close = try unsafe ClosePayload(parsing: payload)
+                noteReason(CloseReason(.clientClosed, code: close.reportedCode, message: close.reason))
+                perform(
+                    state.closing.receivedClose(
+                        close, as: role, at: scheduler.now.nanoseconds, timeout: closeTimeoutNanoseconds), process, scheduler)
+            } catch {
+                fail(error, process, scheduler)
+            }
+        }
+    }
+
+    // MARK: While a callback waits (hazard 3)
+
+    /// The handler's callback is parked or was preempted, and something has come: pings are answered, a close is noticed, messages are
+    /// put by. Scheduler context: no handler code runs here.
+    func serveWhileHandlerWaits(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        let wake = process.peekWakeFlags()
+        guard state.phase == .open, !wake.isDisjoint(with: [.readable, .writable, .hangup]) else { return }
+        if wake.contains(.writable) {
+            state.flags.remove(.isBlocked)
+            if !state.outbound.isEmpty { flushOutbound(process, scheduler) }
+        }
+        if wake.contains(.hangup) { state.flags.insert(.hasHangup) }
+        if wake.contains(.readable) { state.flags.insert(.readable) }
+        process.clearWakeFlags([.readable, .writable, .hangup])
+        serveReadBuffer(process, scheduler)
+        while state.phase == .open, state.flags.contains(.readable), !state.flags.contains(.isPaused), state.readCursor == state.readEnd {
+            readForLater(process, scheduler)
+        }
+        flush(process, scheduler)
+    }
+
+    /// What the process had read before it stopped, and not decoded, comes first. The buffer stays: a callback may look at it.
+    private func serveReadBuffer(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard state.readCursor < state.readEnd, !state.flags.contains(.isPaused) else { return }
+        let rest = unsafe UnsafeMutableRawBufferPointer(
+            start: state.readBuffer! + Int(state.readCursor), count: Int(state.readEnd - state.readCursor))
+        let consumed = unsafe decodeForLater(rest, process, scheduler)
+        state.readCursor += UInt32(consumed)
+        guard !state.flags.contains(.isPaused), state.phase == .open else { return }
+        // An incomplete frame: its rest will be read behind it.
+        unsafe state.residue.append(UnsafeRawBufferPointer(rebasing: rest[consumed...]), process, scheduler)
+        state.readCursor = state.readEnd
+    }
+
+    /// Reads once, into the scheduler's buffer, and puts messages by.
+    private func readForLater(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        let buffer = unsafe IOBuffers.of(scheduler).pointee.read
+        let kept = Int(state.residue.count)
+        let room = min(IOBuffers.readByteCount - kept, route.limits.waitingByteCountMax)
+        let outcome = unsafe SystemCalls.receive(
+            state.descriptor, into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
+        guard let count = received(outcome, room: room, scheduler) else { return }
+        if kept > 0 {
+            unsafe _ = memcpy(buffer, state.residue.bytes.baseAddress!, kept)
+            state.residue.release(process, scheduler)
+        }
+        let bytes = unsafe UnsafeMutableRawBufferPointer(start: buffer, count: kept + count)
+        let consumed = unsafe decodeForLater(bytes, process, scheduler)
+        guard consumed < bytes.count, state.phase == .open else { return }
+        unsafe state.residue.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), process, scheduler)
+        if state.flags.contains(.isPaused) { state.flags.insert(.hasBacklog) }
+    }
+
+    /// Decodes `bytes` until they end or enough is put by; returns how many it consumed.
+    private func decodeForLater(
+        _ bytes: UnsafeMutableRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+    ) -> Int {
+        var consumed = 0
+        while consumed < bytes.count, state.phase == .open, state.closing.mayReceive, !state.flags.contains(.isPaused) {
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[consumed...])
+            let event = unsafe state.decoder.decode(rest)
+            consumed += event.consumedByteCount
+            switch event {
+            case .message(let kind, let offset, let byteCount):
+                state.lastMessage = state.lastReceived
+                unsafe putBy(kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
+            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd):
+                state.frameRemaining = remaining
+                unsafe state.assembly.append(
+                    UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
+                if isEnd {
+                    state.lastMessage = state.lastReceived
+                    unsafe putBy(kind, UnsafeRawBufferPointer(state.assembly.bytes), process, scheduler)
+                    state.assembly.release(process, scheduler)
+                }
+            case .control(let kind, let offset, let byteCount):
+                unsafe control(kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
+            case .needsMoreBytes: return consumed
+            case .failure(let error): fail(error, process, scheduler)
+            }
+        }
+        return consumed
+    }
+
+    private func putBy(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        let extras = extras
+        var header = (UInt64(payload.count) << 8 | UInt64(kind == .text ? 0 : 1)).littleEndian
+        unsafe withUnsafeBytes(of: &header) { unsafe extras.waiting.append($0, process, scheduler) }
+        unsafe extras.waiting.append(payload, process, scheduler)
+        if Int(extras.waiting.count) >= route.limits.waitingByteCountMax { state.flags.insert(.isPaused) }
+    }
+
+    /// Hands the handler what was put by, oldest first.
+    func deliverWaiting(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
+        guard let extras = state.extras else { return }
+        while state.phase == .open, !process.isExiting {
+            if extras.deliveringOffset == nil {
+                guard !extras.waiting.isEmpty else { break }
+                state.delivering = extras.waiting
+                extras.waiting = ByteBlock()
+                extras.deliveringOffset = 0
+                state.flags.remove(.isPaused)
+            }
+            let offset = extras.deliveringOffset!
+            guard offset < Int(state.delivering.count) else {
+                extras.deliveringOffset = nil
+                state.delivering.release(process, scheduler)
+                continue
+            }
+            let bytes = unsafe UnsafeRawBufferPointer(state.delivering.bytes)
+            let header = unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            let byteCount = Int(header >> 8)
+            extras.deliveringOffset = offset + 8 + byteCount  // before the callback: a message that crashes is not tried again
+            try unsafe deliver(
+                header & 0xFF == 0 ? .text : .binary, UnsafeRawBufferPointer(rebasing: bytes[offset + 8..<offset + 8 + byteCount]))
+            if isTurnOver { suspendTurn(process) }
+        }
+    }
+
+    // MARK: Stopping in the middle of a turn
+
+    /// Before anyone else runs: what was gathered leaves, and the read buffer goes with the process (C2).
+    func keepBorrowed(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        flush(process, scheduler)
+        if unsafe state.readBuffer != nil, !state.flags.contains(.ownsReadBuffer) { takeReadBuffer(process, scheduler) }
+    }
+
+    private func takeReadBuffer(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        unsafe _ = IOBuffers.of(scheduler).pointee.takeReadBuffer(usedByteCount: Int(state.readEnd))
+        state.flags.insert(.ownsReadBuffer)
+    }
+}

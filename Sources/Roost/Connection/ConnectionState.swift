@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import RoostIO
+internal import RoostRuntime
+internal import RoostWebSocket
+
+/// Where a connection is in its life.
+enum ConnectionPhase: UInt8 {
+    /// A client's socket is being established.
+    case connecting
+    /// The upgrade request, or its answer, is awaited.
+    case handshake
+    /// Frames are exchanged; the closing handshake included.
+    case open
+    /// Nothing more is said: what the peer still sends is thrown away until it ends its side, so that our last bytes are not lost.
+    case lingering
+    /// The socket is closed.
+    case closed
+}
+
+struct ConnectionFlags: OptionSet {
+    let rawValue: UInt32
+    /// The socket may have bytes to read: set by its events, cleared by a read that empties it.
+    static let readable = Self(rawValue: 1 << 0)
+    /// The kernel takes no more for now: `outbound` waits for the socket to become writable.
+    static let isBlocked = Self(rawValue: 1 << 1)
+    /// The handler's storage is initialised.
+    static let hasHandler = Self(rawValue: 1 << 2)
+    /// A callback of the handler is on the process's stack.
+    static let isInCallback = Self(rawValue: 1 << 3)
+    /// A ping was sent and nothing has arrived since.
+    static let awaitsPong = Self(rawValue: 1 << 4)
+    /// The peer has ended its side of the stream.
+    static let hasPeerEnded = Self(rawValue: 1 << 5)
+    /// The socket is in the poller of its scheduler.
+    static let isWatched = Self(rawValue: 1 << 6)
+    /// `outbound` has overflowed and data was dropped; told once per episode.
+    static let isDropping = Self(rawValue: 1 << 7)
+    /// The handler is to hear of the opening: it is fresh.
+    static let mustOpenHandler = Self(rawValue: 1 << 8)
+    /// `readBuffer` is not the scheduler's: it goes back when the turn is over.
+    static let ownsReadBuffer = Self(rawValue: 1 << 9)
+    /// The queue of waiting messages is full: the socket is not read.
+    static let isPaused = Self(rawValue: 1 << 10)
+    /// The handler has been told that the connection is over.
+    static let hasTerminated = Self(rawValue: 1 << 11)
+    /// The peer has hung up: the socket is read to its end.
+    static let hasHangup = Self(rawValue: 1 << 12)
+    /// The handler crashed: the process is fresh and its handler still to be made.
+    static let mustRestartHandler = Self(rawValue: 1 << 13)
+    /// The handler crashed for good, or while connecting: the client is told, and that is all.
+    static let mustReportCrash = Self(rawValue: 1 << 14)
+    /// Accepted past the listener's limit: answered with 503.
+    static let isSurplus = Self(rawValue: 1 << 15)
+    /// Our side of the stream has been ended.
+    static let isHalfClosed = Self(rawValue: 1 << 17)
+    /// `residue` holds whole frames that a pause left undecoded.
+    static let hasBacklog = Self(rawValue: 1 << 16)
+}
+
+/// What few connections need.
+final class ConnectionExtras {
+    /// Messages that arrived while a callback waited: kind, byte count, payload, one after the other.
+    var waiting = ByteBlock()
+    /// How much of `delivering`, taken from `waiting`, has been handled; nil where `delivering` is one assembled message.
+    var deliveringOffset: Int?
+    /// What the last ping of a client that does not read said; it is answered when the client reads again.
+    var owedPong: [UInt8]?
+    var timers: [(deadline: MonotonicTime, id: Int)] = []
+    var restartWindowStart = MonotonicTime(nanoseconds: 0)
+    var restartCount = 0
+    var subprotocol: String?
+    var clientHandshake: ClientHandshake?
+    var closeReason: CloseReason?
+}
+
+/// All that is known of one connection but its process. Lies in a block of its own, followed by the handler's storage, and goes from a
+/// process that crashed to the one that replaces it.
+@safe struct ConnectionState: ~Copyable {
+    var descriptor: CInt
+    var phase: ConnectionPhase
+    var flags: ConnectionFlags = []
+    var closing = CloseHandshake.open
+    var decoder: FrameDecoder
+    unowned(unsafe) let listener: Listener
+    unowned(unsafe) var route: Route
+    /// Undecoded bytes kept between reads: an incomplete head, frame header or control frame.
+    var residue = ByteBlock()
+    /// The pieces of a message that has not arrived whole.
+    var assembly = ByteBlock()
+    /// What is lent to the handler from the process heap right now.
+    var delivering = ByteBlock()
+    /// Payload bytes of the current frame that are still to come.
+    var frameRemaining = 0
+    /// Frames the kernel has not taken yet. Starts inside a frame of which `outboundFrameRemaining` bytes are left.
+    var outbound = ByteBlock()
+    var outboundHead: UInt32 = 0
+    var outboundFrameRemaining: UInt32 = 0
+    var blockByteCount: UInt32
+    /// What the turn reads from: [readCursor, readEnd) is still to be decoded.
+    var readBuffer: UnsafeMutableRawPointer?
+    var readCursor: UInt32 = 0
+    var readEnd: UInt32 = 0
+    var lastReceived: MonotonicTime
+    var lastMessage: MonotonicTime
+    /// The next thing that time brings: see `ConnectionRef.checkDeadlines`.
+    var deadline = MonotonicTime.distantFuture
+    var timer = TimerReference.none
+    var timerDeadline = MonotonicTime.distantFuture
+    var extras: ConnectionExtras?
+    let peer: SocketAddress?
+
+    init(
+        descriptor: CInt, phase: ConnectionPhase, role: FrameRole, listener: Listener, route: Route, peer: SocketAddress?,
+        now: MonotonicTime, blockByteCount: Int
+    ) {
+        self.descriptor = descriptor
+        self.phase = phase
+        decoder = FrameDecoder(role: role, messageByteCountMax: route.limits.messageByteCountMax)
+        unsafe self.listener = listener
+        unsafe self.route = route
+        unsafe readBuffer = nil
+        lastReceived = now
+        lastMessage = now
+        self.peer = peer
+        self.blockByteCount = UInt32(blockByteCount)
+    }
+}
+
+/// A connection by the address of its state: what its process works on.
+@safe struct ConnectionRef: Equatable, @unchecked Sendable {  // belongs to one process at a time; handed over between them
+    let pointer: UnsafeMutablePointer<ConnectionState>
+
+    @inline(__always)
+    init(_ pointer: UnsafeMutablePointer<ConnectionState>) { unsafe self.pointer = unsafe pointer }
+
+    static func == (a: ConnectionRef, b: ConnectionRef) -> Bool { unsafe a.pointer == b.pointer }
+
+    @inline(__always)
+    init(_ process: ProcessRef) {
+        // Safe: the object of a connection process is its connection.
+        unsafe pointer = unsafe process.object.unsafelyUnwrapped.assumingMemoryBound(to: ConnectionState.self)
+    }
+
+    /// The connection of the process that runs here.
+    @inline(__always)
+    static var current: ConnectionRef? {
+        guard let process = SchedulerRef.currentProcess, unsafe process.object != nil else { return nil }
+        return ConnectionRef(process)
+    }
+
+    var state: ConnectionState {
+        // Safe: the block lives until `ConnectionRef.free`, which the process that owns the connection calls last.
+        @inline(__always) unsafeAddress { unsafe UnsafePointer(pointer) }
+        @inline(__always) nonmutating unsafeMutableAddress { unsafe pointer }
+    }
+
+    var route: Route { @inline(__always) get { unsafe state.route } }
+    var listener: Listener { @inline(__always) get { unsafe state.listener } }
+    var role: FrameRole { listener.role }
+
+    var extras: ConnectionExtras {
+        if let extras = state.extras { return extras }
+        let extras = ConnectionExtras()
+        state.extras = extras
+        return extras
+    }
+
+    /// Where the handler lies; initialised while `hasHandler` is set.
+    var handler: HandlerStorage {
+        @inline(__always) get { unsafe HandlerStorage(UnsafeMutableRawPointer(pointer) + Self.handlerOffset) }
+    }
+
+    /// The handler as `connect` returned it: what a restart begins with.
+    var initialHandler: HandlerStorage {
+        unsafe HandlerStorage(handler.raw + route.handlerType.stride)
+    }
+
+    static let handlerOffset = (MemoryLayout<ConnectionState>.stride + 15) & ~15
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import RoostIO
+public import RoostRuntime
+public import RoostWebSocket
+
+/// What a handler can do with its connection: lent to each of its callbacks.
+public struct Connection<Message: Sendable>: ~Copyable {
+    init() {}
+
+    private var current: ConnectionRef {
+        guard let connection = ConnectionRef.current else {
+            preconditionFailure("a Connection was used outside the process that it was lent to")
+        }
+        return connection
+    }
+
+    // MARK: Sending
+
+    /// Sends a text message. It leaves when the turn ends, together with what else the turn sends.
+    ///
+    /// False when it was not queued: the connection is closing, or the client reads too slowly and the route's policy dropped it.
+    @discardableResult
+    public func send(_ text: UTF8Span) -> Bool {
+        // Safe: the span's bytes are lent for the call, which copies them or hands them to the kernel.
+        unsafe text.span.withUnsafeBytes { bytes in unsafe sendData(.text, bytes) }
+    }
+
+    /// Sends a text message.
+    @discardableResult
+    public func send(_ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { bytes in unsafe sendData(.text, UnsafeRawBufferPointer(bytes)) }
+    }
+
+    /// Sends a binary message.
+    @discardableResult
+    public func send(binary bytes: RawSpan) -> Bool {
+        unsafe bytes.withUnsafeBytes { bytes in unsafe sendData(.binary, bytes) }
+    }
+
+    /// Sends a binary message.
+    @discardableResult
+    public func send(binary bytes: [UInt8]) -> Bool {
+        unsafe bytes.withUnsafeBytes { bytes in unsafe sendData(.binary, bytes) }
+    }
+
+    private func sendData(_ opcode: Opcode, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        roost_enter()
+        let isQueued = unsafe current.sendData(opcode, bytes)
+        roost_leave()
+        return isQueued
+    }
+
+    /// Begins the closing handshake: nothing is sent after it. What was sent before is still delivered. (RFC 6455 §7)
+    ///
+    /// Stock clients do not reconnect after 1000; use 1012 or 1013 where they should. `reason` is cut to 123 bytes.
+    public func close(_ code: CloseCode = .normalClosure, reason: String = "") {
+        roost_enter()
+        defer { roost_leave() }
+        precondition(code.isValidOnWire, "close code \(code.rawValue) may not be sent; use 1000-1003, 1007-1014 or 3000-4999")
+        current.beginClose(CloseReason(.handlerClosed, code: code, message: reason))
+    }
+
+    // MARK: Timers
+
+    /// Calls `timer(id)` once after `delay`; a timer of the same id is replaced. At most 1,000 at once.
+    public func setTimer(_ id: Int, after delay: Duration) {
+        roost_enter()
+        defer { roost_leave() }
+        let connection = current
+        let extras = connection.extras
+        extras.timers.removeAll { $0.id == id }
+        precondition(extras.timers.count < 1_000, "more than 1,000 timers of one connection")
+        extras.timers.append((MonotonicTime.now() + delay, id))
+        connection.armTimer()
+    }
+
+    public func cancelTimer(_ id: Int) {
+        roost_enter()
+        defer { roost_leave() }
+        current.state.extras?.timers.removeAll { $0.id == id }
+    }
+
+    // MARK: Looking
+
+    /// Where others send this connection messages.
+    public var address: Address<Message> { process.address }
+    public var pid: Pid { process.pid }
+
+    /// The process that the connection is: to sleep, receive, spawn, link and monitor.
+    ///
+    /// While a callback waits, pings are answered and a close is noticed; messages wait up to the route's limit, then the socket is not
+    /// read.
+    public var process: ProcessContext<Message> { ProcessContext() }
+
+    /// The client's address; nil where the kernel does not say.
+    public var peer: String? { current.state.peer?.description }
+
+    /// The subprotocol agreed on.
+    public var subprotocol: String? { current.state.extras?.subprotocol }
+
+    /// Bytes sent that the kernel has not taken: a sign of a slow client.
+    public var bufferedByteCount: Int { Int(current.state.outbound.count) }
+
+    /// How often this connection's handler has been restarted within the route's period.
+    public var restartCount: Int { current.state.extras?.restartCount ?? 0 }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import RoostRuntime
+public import RoostWebSocket
+
+/// What an application does with one WebSocket connection.
+///
+/// The runtime keeps one value for each connection, in the connection's own process: its state is nobody else's, no lock is needed. A
+/// callback that throws, traps, loops or hoards memory ends that process only; a fresh one, with a copy of the value as it was when the
+/// connection opened, goes on with the same socket (`RestartPolicy`). So make it a struct: state behind a class reference would be
+/// the crashed handler's.
+///
+/// Received bytes are lent for the length of the callback. They are neither copied nor able to escape.
+public protocol ConnectionHandler {
+    /// What other processes may send to this connection's `address`.
+    associatedtype Message: Sendable = Never
+
+    /// The connection is open: also called on a fresh handler after a restart.
+    mutating func opened(_ connection: borrowing Connection<Message>) throws
+
+    /// A text message arrived; it is valid UTF-8.
+    mutating func text(_ text: UTF8Span, _ connection: borrowing Connection<Message>) throws
+
+    /// A binary message arrived.
+    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Message>) throws
+
+    /// A message of another process arrived.
+    mutating func receive(_ message: Message, _ connection: borrowing Connection<Message>) throws
+
+    /// A process that this one monitors has ended.
+    mutating func down(_ down: Down, _ connection: borrowing Connection<Message>) throws
+
+    /// A timer set with `setTimer` is due.
+    mutating func timer(_ id: Int, _ connection: borrowing Connection<Message>) throws
+
+    /// The connection is over, for `reason`. Nothing can be sent any more. Not called on a handler that crashed.
+    mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<Message>)
+}
+
+extension ConnectionHandler {
+    public mutating func opened(_ connection: borrowing Connection<Message>) throws {}
+
+    /// Refuses text with close code 1003 (RFC 6455 §7.4.1) unless the handler takes it.
+    public mutating func text(_ text: UTF8Span, _ connection: borrowing Connection<Message>) throws {
+        connection.close(.unsupportedData, reason: "text messages are not accepted here")
+    }
+
+    /// Refuses binary messages with close code 1003 unless the handler takes them.
+    public mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Message>) throws {
+        connection.close(.unsupportedData, reason: "binary messages are not accepted here")
+    }
+
+    public mutating func receive(_ message: Message, _ connection: borrowing Connection<Message>) throws {}
+    public mutating func down(_ down: Down, _ connection: borrowing Connection<Message>) throws {}
+    public mutating func timer(_ id: Int, _ connection: borrowing Connection<Message>) throws {}
+    public mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<Message>) {}
+}
+
+/// Why a connection is over. Each ended connection has exactly one; metrics count them.
+public struct CloseReason: Sendable, Equatable, CustomStringConvertible {
+    /// The cause, as metrics name it.
+    public enum Cause: String, Sendable, CaseIterable {
+        /// The client began the closing handshake.
+        case clientClosed = "client_closed"
+        /// The handler called `close`.
+        case handlerClosed = "handler_closed"
+        /// The stream ended, or broke, without a closing handshake.
+        case connectionLost = "connection_lost"
+        /// The client broke a rule of the protocol.
+        case protocolError = "protocol_error"
+        case messageTooBig = "message_too_big"
+        case idleTimeout = "idle_timeout"
+        case pongTimeout = "pong_timeout"
+        /// What was queued for a client that does not read passed the limit.
+        case slowConsumer = "slow_consumer"
+        /// The handler crashed more often than its route allows.
+        case handlerCrashed = "handler_crashed"
+        /// The server is draining.
+        case draining
+        /// The upgrade request was refused, or did not come in time.
+        case handshakeRefused = "handshake_refused"
+        case handshakeTimeout = "handshake_timeout"
+        /// A client's connection or upgrade failed.
+        case connectFailed = "connect_failed"
+    }
+
+    public let cause: Cause
+    /// The code sent or received, if there was one.
+    public let code: CloseCode?
+    /// What was said about it, by whichever side began.
+    public let message: String
+
+    package init(_ cause: Cause, code: CloseCode? = nil, message: String = "") {
+        self.cause = cause
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String {
+        let codeText = code.map { " (\($0.rawValue))" } ?? ""
+        return "\(cause.rawValue)\(codeText)\(message.isEmpty ? "" : ": \(message)")"
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import Logging
+internal import RoostHTTP
+internal import RoostIO
+internal import RoostRuntime
+internal import RoostWebSocket
+internal import Synchronization
+
+/// What a supervisor of connections is told.
+enum SupervisorMessage: Sendable {
+    case crashed(ConnectionHandover, pid: Pid, reason: ExitReason)
+}
+
+/// One socket that connections come from, or the place that clients' connections belong to: routes, limits and counters.
+///
+/// Each scheduler has a process that accepts and one that supervises; a connection stays on the scheduler that it was given to.
+final class Listener: @unchecked Sendable {  // `supervisors`, `acceptors` are written before the first connection; counters are atomic
+    let configuration: ListenerConfiguration
+    let routes: RouteTable
+    let httpLimits: HTTPLimits
+    let role: FrameRole
+    let logger: Logger
+    let counters: ListenerCounters
+    /// Bounds that hold until the route is known.
+    let handshakeRoute: Route
+    private let runtime: Runtime
+    private let socket: Mutex<ListeningSocket?>
+    let descriptor: CInt
+    let address: SocketAddress?
+    private var supervisors: [Address<SupervisorMessage>?]
+    private var acceptors: [ProcessRef] = []
+    let perScheduler: [SchedulerConnections]
+    private let isDrainingFlag = Atomic<Bool>(false)
+
+    init(
+        _ configuration: ListenerConfiguration, role: FrameRole, socket: consuming ListeningSocket?, runtime: Runtime, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.role = role
+        routes = RouteTable(configuration.routes)
+        httpLimits = HTTPLimits(headByteCountMax: configuration.headByteCountMax)
+        handshakeRoute = Route("/") { _ -> NoHandler in NoHandler() }
+        self.runtime = runtime
+        self.logger = logger
+        counters = ListenerCounters()
+        descriptor = socket?.number ?? -1
+        address = socket?.address
+        self.socket = Mutex(socket)
+        supervisors = Array(repeating: nil, count: runtime.schedulerCount)
+        perScheduler = (0..<runtime.schedulerCount).map { _ in SchedulerConnections() }
+    }
+
+    var isDraining: Bool { isDrainingFlag.load(ordering: .relaxed) }
+
+    func supervisor(on scheduler: SchedulerRef) -> Address<SupervisorMessage>? { supervisors[scheduler.index] }
+
+    /// Starts the processes of this listener. Before any connection; returns when they exist.
+    func start() async {
+        for scheduler in runtime.all {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                scheduler.run {
+                    self.startProcesses(on: scheduler)
+                    continuation.resume()
+                }
+            }
+        }
+    }
+
+    private func startProcesses(on scheduler: SchedulerRef) {
+        supervisors[scheduler.index] = runtime.spawn(
+            receiving: SupervisorMessage.self, options: ProcessOptions(heapByteCountMax: 0)
+        ) { [self] me in
+            while true {
+                let message = try me.receive()
+                withoutPreemption { supervise(message, scheduler) }
+            }
+        }
+        guard descriptor >= 0 else { return }
+        let box = unsafe Unmanaged.passRetained(self).toOpaque()
+        let process = unsafe scheduler.spawn(Acceptor.operations, object: box, heapLimit: .max)
+        acceptors.append(process)
+        _ = scheduler.watchListener(descriptor, for: process)
+    }
+
+    private func supervise(_ message: SupervisorMessage, _ scheduler: SchedulerRef) {
+        switch message {
+        case .crashed(let handover, let pid, let reason):
+            let connection = handover.connection
+            let isAllowed = connection.mayRestart(at: .now())
+            connection.restart(scheduler, isAllowed: isAllowed)
+            logCrash(connection, pid, reason, isAllowed)
+        }
+    }
+
+    /// A line for each crash, up to ten a second; what is left out is counted in the next line.
+    private func logCrash(_ connection: ConnectionRef, _ pid: Pid, _ reason: ExitReason, _ isAllowed: Bool) {
+        guard let suppressed = counters.mayLogCrash(at: .now()) else { return }
+        var metadata: Logger.Metadata = [
+            "process.pid": "\(pid)", "process.reason": "\(reason.label)", "route.path": "\(connection.route.path)",
+            "crash.detail": "\(reason)", "crash.action": isAllowed ? "restarted" : "closed with 1011",
+            "connection.restarts": "\(connection.state.extras?.restartCount ?? 0)",
+        ]
+        if let peer = connection.state.peer { metadata["connection.peer"] = "\(peer)" }
+        if suppressed > 0 { metadata["crash.suppressed"] = "\(suppressed)" }
+        if case .trapped(let trap) = reason {
+            metadata["crash.backtrace"] = .array(trap.backtrace.prefix(12).map { "\($0)" })
+        }
+        logger.warning("handler crashed", metadata: metadata)
+    }
+
+    /// The scheduler that a new connection goes to: this one, unless another has far fewer.
+    func place(from scheduler: SchedulerRef) -> SchedulerRef {
+        var best = scheduler.index
+        var fewest = perScheduler[best].count.load(ordering: .relaxed)
+        let slack = max(8, fewest / 8)
+        for index in perScheduler.indices {
+            let count = perScheduler[index].count.load(ordering: .relaxed)
+            if count + slack < fewest {
+                best = index
+                fewest = count
+            }
+        }
+        return runtime.all[best]
+    }
+
+    func connectionEnded(_ reason: CloseReason, peer: SocketAddress?, _ scheduler: SchedulerRef) {
+        perScheduler[scheduler.index].count.subtract(1, ordering: .relaxed)
+        counters.close(reason.cause)
+        counters.current.subtract(1, ordering: .relaxed)
+        for (index, acceptor) in acceptors.enumerated() where perScheduler[index].isPaused.load(ordering: .relaxed) {
+            Runtime.notify(acceptor, .poke)
+        }
+        if logger.logLevel <= .debug {
+            logger.debug(
+                "connection ended",
+                metadata: [
+                    "connection.cause": "\(reason.cause.rawValue)", "connection.peer": "\(peer?.description ?? "-")",
+                    "connection.code": "\(reason.code?.rawValue ?? 0)", "connection.detail": "\(reason.message)",
+                ])
+        }
+    }
+
+    /// Stops accepting and tells every connection to close with 1001.
+    func drain() {
+        isDrainingFlag.store(true, ordering: .sequentiallyConsistent)
+        for scheduler in runtime.all where descriptor >= 0 {
+            scheduler.run { [descriptor] in scheduler.unwatch(descriptor) }
+        }
+        socket.withLock { $0 = nil }
+        unsafe runtime.forEachProcess(ConnectionProcess.operations) { process in
+            runtime.exit(process.pid, .shutdown)
+        }
+    }
+}
+
+/// Connections of one listener on one scheduler.
+final class SchedulerConnections: Sendable {
+    let count = Atomic<Int>(0)
+    /// Its acceptor waits for descriptors, memory or room.
+    let isPaused = Atomic<Bool>(false)
+}
+
+/// The handler of a connection whose route is not known yet.
+struct NoHandler: ConnectionHandler {}
