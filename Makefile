@@ -1,0 +1,76 @@
+# Roost's commands. `make help` lists them.
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+# What follows `roost serve` in `make run`, what follows bench.py in `make bench`, and the seconds of each fuzzer.
+ARGS ?=
+FIGURES ?=
+FUZZ_SECONDS ?= 60
+
+# One way to build for release, so that what is tested and measured is what is installed.
+RELEASE := -c release --static-swift-stdlib
+ROOST := .build/release/roost
+CC := $(shell command -v cc || command -v clang)
+BENCH := Benchmarks/.build
+
+.PHONY: help run release test bench bench-tools lint format build sanitize fuzz conformance install deps clean
+
+help: ## list the commands
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+deps: ## install what is missing to build, through apt
+	@Scripts/deps build
+
+run: deps ## build and start the daemon; ARGS="--listen 127.0.0.1:9001 --demo" goes to `roost serve`
+	swift build $(RELEASE) --product roost
+	exec $(ROOST) serve $(ARGS)
+
+release: deps ## build everything for release, with a static Swift standard library
+	swift build $(RELEASE)
+
+build: deps ## build everything in debug and release; any warning fails
+	@Scripts/build
+
+test: ## every test: units, integration, conformance
+	@Scripts/deps build test
+	@Scripts/test
+
+conformance: release ## Autobahn cases 1-7, 9 and 10 against a fresh daemon
+	@Scripts/deps build test
+	@Scripts/conformance base $(ROOST)
+
+lint: ## formatting, and the sizes of files and functions
+	@Scripts/lint
+
+format: ## format every Swift file in place
+	@Scripts/lint --fix
+
+sanitize: deps ## the runtime's tests under the address and the thread sanitizer
+	@Scripts/sanitize address
+	@Scripts/sanitize thread
+
+fuzz: deps ## every fuzzer for FUZZ_SECONDS (60) each
+	Fuzz/run $(FUZZ_SECONDS)
+
+bench: release bench-tools ## the figures, beside the peers; FIGURES="echo64x1 idle" or options of bench.py
+	python3 Benchmarks/bench.py $(FIGURES)
+
+bench-tools: $(BENCH)/loadgen ## build the load generator and the peers
+	@Scripts/deps build bench
+	swift build -c release --package-path Benchmarks/NIOEcho
+	mkdir -p $(BENCH)/erlang
+	erlc +warnings_as_errors -o $(BENCH)/erlang Benchmarks/erlang/*.erl
+
+$(BENCH)/loadgen: Benchmarks/loadgen.c Benchmarks/report.c Benchmarks/loadgen.h
+	@mkdir -p $(BENCH)
+	$(CC) -O2 -Wall -Wextra -Werror -o $@ Benchmarks/loadgen.c Benchmarks/report.c
+
+install: deps ## install roost into PREFIX (/usr/local) and its configuration into SYSCONFDIR (/etc)
+	swift build $(RELEASE) --product roost
+	install -D -m 755 $(ROOST) $(DESTDIR)$(PREFIX)/bin/roost
+	[ -e $(DESTDIR)$(SYSCONFDIR)/roost/roost.yaml ] || \
+	    install -D -m 644 config/roost.yaml $(DESTDIR)$(SYSCONFDIR)/roost/roost.yaml
+
+clean: ## remove what was built
+	rm -rf .build $(BENCH) Benchmarks/NIOEcho/.build Fuzz/.build Examples/*/.build
