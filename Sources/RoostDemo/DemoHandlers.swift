@@ -78,5 +78,5 @@ func recurse(_ depth: Int) -> Int {
     if opaque(depth) < 0 { return 0 }
     let held = [opaque(depth)]
     let deeper = recurse(depth + 1)
-    return deeper &+ held[0]
+    return (deeper &* 3) ^ held[0]
 }
