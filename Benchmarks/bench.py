@@ -94,8 +94,8 @@ def trap_table(found):
     rows = [[kind, f"{report['traps']:,}", str(report["stalls"] + report["trap_errors"]), f"{report['echoed']:,}",
              str(report["lost"] + report["other_errors"]), f"{report['growth_bytes_each']:,.0f} B",
              microseconds(report["p99_us"])] for kind, (report, *_) in found.items()]
-    return table(["trap", "contained", "unanswered", "others' echoes", "others' lost", "memory per trap", "others' p99"],
-                 rows)
+    head = ["trap", "contained", "unanswered", "others' echoes", "others' lost", "memory per trap", "others' p99"]
+    return table(head, rows)
 
 
 def neverread_table(found):
@@ -110,7 +110,8 @@ OTHER_TABLES = {"idle": idle_table, "spawn": spawn_table, "spinners": spinner_ta
 
 
 def machine():
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    lines = open("/proc/cpuinfo").read().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "?")
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0],
             "date": time.strftime("%Y-%m-%d %H:%M")}
 
@@ -160,7 +161,8 @@ def main():
             failures.append(f"{name}: {error}")
             figures.note(f"  not measured: {error}")
     with open(options.json, "w") as file:
-        json.dump({"machine": facts, "rounds": options.rounds, "results": results, "failures": failures}, file, indent=1)
+        everything = {"machine": facts, "rounds": options.rounds, "results": results, "failures": failures}
+        json.dump(everything, file, indent=1)
     print(render(results, facts, options))
     for failure in failures:
         print(f"\nNot measured: {failure}")

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A WebSocket load generator on one thread and one epoll, so that a figure does not depend on Roost's own load tester.
 //
-//   loadgen echo      HOST PORT PATH --connections N --size B --in-flight K --seconds S
-//   loadgen rate      HOST PORT PATH --connections N --size B --rate R --seconds S   latency from the intended send time
-//   loadgen connect   HOST PORT PATH --connections C --size B --seconds S            connect, one echo, close; C at a time
-//   loadgen idle      HOST PORT PATH --connections N [--say TEXT] [--no-echo]        prints "ready", holds until stdin ends
-//   loadgen trap      HOST PORT PATH --connections C --count T                       sends "go" until T handlers trapped
-//   loadgen neverread HOST PORT PATH --connections N --size B --seconds S            sends and never reads
+//   loadgen MODE HOST PORT PATH [options]
+//
+//   echo       --connections N --size B --in-flight K --seconds S
+//   rate       --connections N --size B --rate R --seconds S     latency counts from the intended send time
+//   connect    --connections C --size B --seconds S              connect, one echo, close; C at a time
+//   idle       --connections N [--say TEXT] [--no-echo]          prints "ready N", then holds them
+//   trap       --connections C --count T --seconds S             sends "go" until T handlers trapped
+//   neverread  --connections N --size B --seconds S              sends and never reads
 //
 // Common: --server-pid PID (CPU time of the server), --warm-up S, --text (text frames; binary otherwise),
 // --until-eof (end when stdin ends). Every echo is checked: order, length and content. One JSON object on stdout.
@@ -140,7 +142,8 @@ static void openConnection(struct connection *c) {
     if (options.mode == modeNeverRead) setsockopt(c->descriptor, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     if (isReopening) {  // many short connections: spread them over loopback addresses, or the ports run out
         static uint32_t turn;
-        struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000101 + (turn++ % 200 << 8))};
+        uint32_t address = 0x7f000101 + (turn++ % 200 << 8);
+        struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
         setsockopt(c->descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
         if (bind(c->descriptor, (struct sockaddr *)&from, sizeof from)) fail("cannot bind: %s", strerror(errno));
     }
@@ -158,7 +161,8 @@ static void openConnection(struct connection *c) {
 }
 
 static void fillOpenings(void) {
-    while (nextToOpen < options.connections && openingCount < openingCountMax) openConnection(&connections[nextToOpen++]);
+    while (nextToOpen < options.connections && openingCount < openingCountMax)
+        openConnection(&connections[nextToOpen++]);
 }
 
 static void closeConnection(struct connection *c) {

@@ -150,8 +150,9 @@ class Background:
 
     def __init__(self, server, mode, path, strict, options):
         self.server, self.strict = server, strict
-        self.process = subprocess.Popen(generator_command(server, mode, path, {"until_eof": True, **options}),
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = generator_command(server, mode, path, {"until_eof": True, **options})
+        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
 
     def wait_until_ready(self):
         line = self.process.stdout.readline()

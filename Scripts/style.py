@@ -14,7 +14,7 @@ COLUMNS_MAX = 120
 SOURCE_SUFFIXES = {".swift", ".c", ".h", ".S", ".py", ".sh", ".erl"}
 OTHERS_WORK = ("Tests/Conformance/autobahn",)  # converts and drives the published suite; kept as it came
 LEFTOVER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
-SWIFT_FUNCTION = re.compile(r"^\s*(?:@?[\w()<>, ]+\s+)*(?:func\b|init[?(<]|deinit\b|subscript\b)")
+SWIFT_FUNCTION = re.compile(r"(?:^|\s)(?:func\s|init[?!]?[(<]|deinit\b|subscript\s*[(<])")
 QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 
 
@@ -40,7 +40,7 @@ def swift_functions(lines):
     index = 0
     while index < len(lines):
         line = without_strings(lines[index])
-        if SWIFT_FUNCTION.match(line) and not line.lstrip().startswith(("case ", "//", "*")):
+        if SWIFT_FUNCTION.search(line) and not line.lstrip().startswith(("case ", "//", "*")):
             end = end_of_body(lines, index)
             if end is not None:
                 yield index + 1, end - index + 1
