@@ -102,7 +102,7 @@ def neverread_table(found):
     rows = [[name, f"{report['growth_bytes'] / 2**20:,.1f} MiB", microseconds(report["p50_us"]),
              microseconds(report["p99_us"]), str(report["lost"] + report["other_errors"])]
             for name, (report, *_) in found.items()]
-    return table(["20 of them", "memory, at most", "others' p50", "others' p99", "others' lost"], rows)
+    return table(["misbehaving", "memory, at most", "others' p50", "others' p99", "others' lost"], rows)
 
 
 OTHER_TABLES = {"idle": idle_table, "spawn": spawn_table, "spinners": spinner_table, "traps": trap_table,

@@ -152,17 +152,17 @@ def trap_round(server, kind, count):
 
 
 def neverread(options):
-    """Fault (c): clients that send and never read, and a handler that queues without end, beside 100 echo clients."""
+    """Fault (c): 20 clients that send and never read, and 4 handlers that hoard, beside 100 echo clients."""
     results = {}
     for name in echo_servers(options):
         with running(name, demo=name == "roost") as server:
-            results[name + " never-read"] = [deaf_clients(server)]
-        note(f"  {name} never-read: {json.dumps(results[name + ' never-read'][0])}")
+            results[name + " 20 never read"] = [deaf_clients(server)]
+        note(f"  {name} 20 never read: {json.dumps(results[name + ' 20 never read'][0])}")
         if name != "roost":
             continue
         with running(name, demo=True) as server:
-            results["roost hog"] = [hogs(server)]
-        note(f"  roost hog: {json.dumps(results['roost hog'][0])}")
+            results["roost 4 hogs"] = [hogs(server)]
+        note(f"  roost 4 hogs: {json.dumps(results['roost 4 hogs'][0])}")
     return results
 
 
@@ -189,8 +189,8 @@ def deaf_clients(server):
 
 
 def hogs(server):
-    """20 handlers that queue without end to clients that read."""
-    load = beside(server, "idle", "/demo/hog", strict=False, connections=20, say="go")
+    """Four handlers that hoard memory until their heap limit ends them; each is abandoned with what it hoarded."""
+    load = beside(server, "idle", "/demo/hog", strict=False, connections=4, say="go")
     return with_bystanders(server, load, seconds=4)
 
 
