@@ -123,7 +123,9 @@ extension ConnectionRef {
         process.setHeapLimit(route.limits.heapByteCountMax)
         state.lastReceived = scheduler.now
         state.lastMessage = scheduler.now
-        state.decoder = FrameDecoder(role: role, messageByteCountMax: route.limits.messageByteCountMax)
+        state.decoder = FrameDecoder(
+            role: role, messageByteCountMax: route.limits.messageByteCountMax,
+            fragmentCountMax: UInt32(clamping: route.limits.fragmentCountMax))
         setKeepAliveDeadline()
         if state.timer != .none { scheduler.cancelTimer(state.timer) }
         state.timer = .none

@@ -24,6 +24,8 @@ public enum SlowConsumerPolicy: String, Sendable, CaseIterable {
 public struct ConnectionLimits: Sendable, Equatable {
     /// Bytes of one message from the client, its fragments together. Past it: close code 1009, before room is made for it.
     public var messageByteCountMax = 1 << 20
+    /// Frames of one message. Past it: close code 1009, so that empty fragments cannot go on for ever.
+    public var fragmentCountMax = 131_072
     /// Bytes sent that the client has not taken. Past it: `slowConsumer`.
     public var outboundByteCountMax = 1 << 20
     public var slowConsumer = SlowConsumerPolicy.close
@@ -51,6 +53,7 @@ public struct ConnectionLimits: Sendable, Equatable {
             }
         }
         check("max-message-bytes", messageByteCountMax, 1...1 << 30)
+        check("max-fragments", fragmentCountMax, 1...Int(UInt32.max))
         check("max-outbound-bytes", outboundByteCountMax, 1_024...1 << 30)
         check("max-waiting-bytes", waitingByteCountMax, 1_024...1 << 30)
         check("max-mailbox-messages", mailboxCountMax, 1...Int(UInt32.max))
