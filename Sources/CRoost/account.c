@@ -113,7 +113,7 @@ void *malloc(size_t size) {
   if (h == NULL) return NULL;
   h->owner = charge(t, size);
   h->size = size;
-  if (__builtin_expect(t->trap.message_length != 0, 0)) t->trap.report = h + 1;
+  if (__builtin_expect(t->trap.message_length != 0, 0) && size > t->trap.message_length) t->trap.report = h + 1;
   return h + 1;
 }
 
@@ -137,6 +137,7 @@ void free(void *block) {
   if (block == NULL) return;
   roost_thread *t = &roost_tls;
   header *h = header_of(block);
+  if (__builtin_expect(block == t->trap.report, 0)) t->trap.report = NULL;
   discharge(t, h);
   t->in_allocator += 1;
   __libc_free(start_of(h));
@@ -179,6 +180,7 @@ void *realloc(void *block, size_t size) {
     errno = ENOMEM;
     return NULL;
   }
+  if (block == t->trap.report) t->trap.report = NULL;
   header old = *h;
   t->in_allocator += 1;
   h = __libc_realloc(h, size + sizeof *h);

@@ -90,6 +90,22 @@ static void write_text(const char *text) {
   (void)written;
 }
 
+// The functions of the program itself, which the C library does not know. It allocates; where that hangs, the alarm ends the program.
+static void write_names(void *const *frames, int count) {
+  struct sigaction fallback = {.sa_handler = SIG_DFL};
+  sigaction(SIGALRM, &fallback, NULL);
+  alarm(5);
+  for (int i = 0; i < count; i++) {
+    char name[512], line[560];
+    uintptr_t offset = 0;
+    // A return address is after its call; the byte before it belongs to the caller.
+    roost_symbol_name((uintptr_t)frames[i] - 1, name, sizeof name, &offset);
+    snprintf(line, sizeof line, "  at %s + %lu\n", name, (unsigned long)offset);
+    write_text(line);
+  }
+  alarm(0);
+}
+
 static void die(int signal, siginfo_t *info, void *context, registers r) {
   for (size_t i = 0; i < TRAP_SIGNAL_COUNT; i++) {
     if (trap_signals[i] != signal) continue;
@@ -114,6 +130,7 @@ static void die(int signal, siginfo_t *info, void *context, registers r) {
   void *frames[64];
   int count = backtrace(frames, 64);
   backtrace_symbols_fd(frames, count, STDERR_FILENO);
+  if (roost_tls.in_allocator == 0) write_names(frames, count);
   struct sigaction fallback = {.sa_handler = SIG_DFL};
   sigaction(signal, &fallback, NULL);
   // Returning raises a synchronous fault again; a signal that was sent must be sent again.

@@ -58,7 +58,7 @@ typedef struct {
   uint32_t frame_count;
   uint32_t message_length;
   uint32_t announces_abort;  // the Swift runtime has said that it is about to abort
-  void *_Nullable report;    // the block last allocated since it began to report
+  void *_Nullable report;    // the block last allocated since, and not freed, that may hold a copy of the message
   uintptr_t frames[ROOST_TRAP_FRAMES_MAX];
   char message[ROOST_TRAP_MESSAGE_MAX];
 } roost_trap;

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+@testable import RoostRuntime
+
+/// What tests look at inside the process that runs.
+enum Inspection {
+    static func monitorCount() -> Int { SchedulerRef.currentProcess?.block.extras?.monitors.count ?? 0 }
+
+    /// Bytes that the process that runs has allocated and not freed, with what others freed for it.
+    static func allocatedByteCount() -> Int { AllocationAccount.current() }
+
+    static func heldByteCount() -> Int { SchedulerRef.currentProcess?.block.heldByteCount ?? 0 }
+    static func stackByteCount() -> Int { Int(SchedulerRef.currentProcess?.block.stackCapacity ?? 0) }
+    static func heapByteCount() -> Int { SchedulerRef.currentProcess?.heapByteCount ?? 0 }
+}
+
+extension Runtime {
+    func startAnywhere() -> Pid {
+        let home = pickScheduler()
+        let body: @Sendable (borrowing ProcessContext<Never>) throws -> Void = { _ in }
+        guard home != SchedulerRef.current else { return spawn(body) }
+        let process = External.takeSlot()
+        processStarted()
+        process.prepare(StraightLine.operations, home: home, heapLimit: .max)
+        process.block.entry = body
+        let pid = process.pid
+        home.enqueue(process)
+        return pid
+    }
+}

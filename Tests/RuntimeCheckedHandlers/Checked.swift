@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Code as a user's dependencies have it: not instrumented, with the dynamic exclusivity checks that are Swift's default.
+public final class CheckedBox {
+    public var numbers: [Int] = []
+    public init() {}
+
+    /// Calls `body` while the access to `numbers` is open.
+    @inline(never) public func update(_ body: (inout [Int]) -> Void) { body(&numbers) }
+
+    @inline(never) @_optimize(none)
+    public func read() -> Int { numbers.count }
+}
+
+/// Breaks the law of exclusivity.
+@inline(never) @_optimize(none)
+public func violateExclusivity() {
+    let box = CheckedBox()
+    box.update { numbers in
+        numbers.append(box.numbers.count)
+    }
+}
