@@ -118,7 +118,7 @@ extension ConnectionRef {
     /// Lets everyone else run; goes on in the next turn. What was borrowed is kept by `keepBorrowed`.
     func suspendTurn(_ process: ProcessRef) { process.yieldTurn() }
 
-    private func finishTurn(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+    func finishTurn(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         flush(process, scheduler)
         if state.phase == .open, state.outbound.isEmpty, !closing(.flushed(role)) { closeSocket(process, scheduler) }
         if state.phase == .lingering, state.outbound.isEmpty, !state.flags.contains(.hasPeerEnded) {

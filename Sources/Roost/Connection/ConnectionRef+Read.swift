@@ -202,6 +202,8 @@ extension ConnectionRef {
             readForLater(process, scheduler)
         }
         flush(process, scheduler)
+        // Nobody is there any more: the callback's waiting calls throw, so that the connection can end.
+        if state.phase != .open || !state.closing.maySendMessages { scheduler.tellToExit(process, .shutdown) }
     }
 
     /// What the process had read before it stopped, and not decoded, comes first. The buffer stays: a callback may look at it.

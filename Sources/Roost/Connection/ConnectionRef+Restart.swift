@@ -14,8 +14,7 @@ extension ConnectionRef {
         if let exit = error as? ProcessExit, exit.reason.isNormal {
             process.ignoreExit()
             beginClose(CloseReason(.draining, code: .goingAway, message: "shutting down"), process, scheduler)
-            flush(process, scheduler)
-            return armTimer(process, scheduler)
+            return finishTurn(process, scheduler)
         }
         crashed(process, scheduler, destroysHandler: true)
         process.finish((error as? ProcessExit)?.reason ?? .error(error))
@@ -58,6 +57,9 @@ extension ConnectionRef {
         state.timer = .none
         state.timerDeadline = .distantFuture
         if state.phase == .closed || process.exitReason.isNormal {
+            // Told to end while it span, it could not say so itself.
+            beginClose(CloseReason(.draining, code: .goingAway, message: "shutting down"), process, scheduler)
+            flush(process, scheduler)
             free(process, scheduler)
             return
         }

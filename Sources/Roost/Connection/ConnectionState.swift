@@ -61,6 +61,9 @@ struct ConnectionFlags: OptionSet {
 
 /// What few connections need.
 final class ConnectionExtras {
+    /// Timers of one handler at once: they are searched one by one.
+    static let timerCountMax = 1_000
+
     /// Messages that arrived while a callback waited: kind, byte count, payload, one after the other.
     var waiting = ByteBlock()
     /// How much of `delivering`, taken from `waiting`, has been handled; nil where `delivering` is one assembled message.

@@ -57,9 +57,10 @@ public struct Connection<Message: Sendable>: ~Copyable {
     ///
     /// Stock clients do not reconnect after 1000; use 1012 or 1013 where they should. `reason` is cut to 123 bytes.
     public func close(_ code: CloseCode = .normalClosure, reason: String = "") {
+        // Before the runtime is entered: the trap is the handler's, and is contained.
+        precondition(code.isValidOnWire, "close code \(code.rawValue) may not be sent; use 1000-1003, 1007-1014 or 3000-4999")
         roost_enter()
         defer { roost_leave() }
-        precondition(code.isValidOnWire, "close code \(code.rawValue) may not be sent; use 1000-1003, 1007-1014 or 3000-4999")
         current.beginClose(CloseReason(.handlerClosed, code: code, message: reason))
     }
 
@@ -67,12 +68,14 @@ public struct Connection<Message: Sendable>: ~Copyable {
 
     /// Calls `timer(id)` once after `delay`; a timer of the same id is replaced. At most 1,000 at once.
     public func setTimer(_ id: Int, after delay: Duration) {
+        let connection = current
+        precondition(
+            connection.state.extras?.timers.count ?? 0 < ConnectionExtras.timerCountMax,
+            "more than \(ConnectionExtras.timerCountMax) timers of one connection")
         roost_enter()
         defer { roost_leave() }
-        let connection = current
         let extras = connection.extras
         extras.timers.removeAll { $0.id == id }
-        precondition(extras.timers.count < 1_000, "more than 1,000 timers of one connection")
         extras.timers.append((MonotonicTime.now() + delay, id))
         connection.armTimer()
     }

@@ -69,9 +69,9 @@ final class Listener: @unchecked Sendable {  // `supervisors`, `acceptors` are w
     }
 
     private func startProcesses(on scheduler: SchedulerRef) {
-        supervisors[scheduler.index] = runtime.spawn(
-            receiving: SupervisorMessage.self, options: ProcessOptions(heapByteCountMax: 0)
-        ) { [self] me in
+        var options = ProcessOptions(heapByteCountMax: 0)
+        options.isPinned = true  // its connections' blocks, sockets and timers are this scheduler's
+        supervisors[scheduler.index] = runtime.spawn(receiving: SupervisorMessage.self, options: options) { [self] me in
             while true {
                 let message = try me.receive()
                 withoutPreemption { supervise(message, scheduler) }

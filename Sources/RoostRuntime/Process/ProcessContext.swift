@@ -273,6 +273,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         receiving type: Other.Type, options: ProcessOptions = ProcessOptions(),
         _ body: sending @escaping (borrowing ProcessContext<Other>) throws -> Void
     ) -> Address<Other> {
+        Runtime.checkAlignment(type)
         roost_enter()
         defer { roost_leave() }
         let address = runtime.start(receiving: type, options: options, link: process.pid, monitor: nil, body)
@@ -294,6 +295,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         receiving type: Other.Type, options: ProcessOptions = ProcessOptions(),
         _ body: sending @escaping (borrowing ProcessContext<Other>) throws -> Void
     ) -> (address: Address<Other>, reference: Reference) {
+        Runtime.checkAlignment(type)
         roost_enter()
         defer { roost_leave() }
         let reference = Reference.next()
@@ -318,6 +320,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         receiving type: Other.Type, options: ProcessOptions = ProcessOptions(),
         _ body: sending @escaping (borrowing ProcessContext<Other>) throws -> Void
     ) -> Address<Other> {
+        Runtime.checkAlignment(type)
         roost_enter()
         defer { roost_leave() }
         return runtime.start(receiving: type, options: options, link: nil, monitor: nil, body)

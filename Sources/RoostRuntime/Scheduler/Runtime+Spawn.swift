@@ -25,17 +25,22 @@ extension Runtime {
         receiving type: Message.Type, options: ProcessOptions = ProcessOptions(),
         _ body: sending @escaping (borrowing ProcessContext<Message>) throws -> Void
     ) -> Address<Message> {
+        Self.checkAlignment(type)
         roost_enter()
         defer { roost_leave() }
         return start(receiving: type, options: options, link: nil, monitor: nil, body)
+    }
+
+    /// Before the runtime is entered: the trap is the caller's, and is contained.
+    static func checkAlignment<Message>(_ type: Message.Type) {
+        precondition(
+            MemoryLayout<Message>.alignment <= 16, "\(Message.self) needs an alignment of more than 16; box it in a class or array")
     }
 
     func start<Message: Sendable>(
         receiving type: Message.Type, options: ProcessOptions, link: Pid?, monitor: (Reference, Observer)?,
         _ body: sending @escaping (borrowing ProcessContext<Message>) throws -> Void
     ) -> Address<Message> {
-        precondition(
-            MemoryLayout<Message>.alignment <= 16, "\(Message.self) needs an alignment of more than 16; box it in a class or array")
         let limit = options.heapByteCountMax ?? configuration.heapByteCountMax
         let current = SchedulerRef.current
         let home: SchedulerRef
@@ -51,6 +56,7 @@ extension Runtime {
         }
         // Safe: a context is empty; its type parameter changes nothing about how the closure is called.
         process.block.entry = unsafe unsafeBitCast(body, to: Body.self)
+        if options.isPinned { process.block.flags.insert(.isPinned) }
         if let limit = options.mailboxCountMax { process.block.mailboxLimit = UInt32(clamping: limit) }
         if let link { process.extras.links.append(link) }
         if let (reference, observer) = monitor { process.extras.observers.append((reference, observer)) }

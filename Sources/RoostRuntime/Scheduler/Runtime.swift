@@ -10,6 +10,8 @@ public struct ProcessOptions: Sendable {
     public var heapByteCountMax: Int?
     /// Messages that may wait in its mailbox; past it the process is told to end. nil: no limit.
     public var mailboxCountMax: Int?
+    /// It never leaves the scheduler that it was started on.
+    package var isPinned = false
 
     public init(heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil) {
         self.heapByteCountMax = heapByteCountMax

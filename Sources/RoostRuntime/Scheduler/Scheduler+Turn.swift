@@ -118,7 +118,7 @@ extension SchedulerRef {
     }
 
     /// The process meets `ProcessExit` at its next waiting call. The first reason stands, but for a kill.
-    func tellToExit(_ process: ProcessRef, _ reason: ExitReason) {
+    package func tellToExit(_ process: ProcessRef, _ reason: ExitReason) {
         if process.block.flags.contains(.isExiting) {
             if case .killed = reason { process.extras.exitReason = reason }
             return
