@@ -178,7 +178,7 @@ extension ConnectionRef {
             case .down:
                 let down = node.takePayload(as: Down.self)
                 try call { type, handler in try type.down(handler, down) }
-            case .exit, .undeliverable, .signal:
+            case .exit, .reply, .undeliverable, .signal:
                 roost_handler_begin()
                 node.destroyPayload()
                 roost_handler_end()

@@ -12,6 +12,8 @@ package enum NodeKind: UInt8 {
     case down
     /// `ExitSignal` payload, to a process that traps exits.
     case exit
+    /// `Reply` payload: the answer to a call.
+    case reply
     /// Meant for another process, or undeliverable: only to be destroyed, in a process.
     case undeliverable
 }

@@ -23,6 +23,9 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
 
     public var pid: Pid { process.pid }
 
+    /// Whether waiting calls throw `ProcessExit` from here on.
+    var isToldToExit: Bool { process.isExiting }
+
     /// Where others send this process its messages.
     public var address: Address<Message> { Address(pid: process.pid) }
 
@@ -75,7 +78,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
             case .message: .message(node.takePayload(as: Message.self))
             case .down: .down(Self.takeDown(node, process))
             case .exit: .exit(node.takePayload(as: ExitSignal.self))
-            case .signal, .undeliverable: nil
+            case .reply, .signal, .undeliverable: nil
             }
         }
     }
@@ -92,7 +95,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     }
 
     /// The monitor has fired: it is over.
-    private static func takeDown(_ node: Node, _ process: ProcessRef) -> Down {
+    static func takeDown(_ node: Node, _ process: ProcessRef) -> Down {
         let down = node.takePayload(as: Down.self)
         process.block.extras?.monitors.removeAll { $0.reference == down.reference }
         return down
@@ -118,7 +121,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     ///
     /// With `destroysTaken` the payload of the node that `take` accepted is still to be destroyed: as handler code, and after the node
     /// has left the mailbox, so that a deinit that traps is not run again when the mailbox is destroyed.
-    private func wait<Result>(
+    func wait<Result>(
         until deadline: MonotonicTime?, destroysTaken: Bool = false, _ take: (ProcessRef, Node) -> Result?
     ) throws(ProcessExit) -> Result? {
         roost_enter()
@@ -219,7 +222,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         _ = try? receiveDown(of: reference, timeout: .zero)
     }
 
-    private func endMonitor(_ reference: Reference) -> Bool {
+    func endMonitor(_ reference: Reference) -> Bool {
         roost_enter()
         defer { roost_leave() }
         guard let extras = process.block.extras,

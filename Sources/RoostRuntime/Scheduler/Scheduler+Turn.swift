@@ -44,10 +44,20 @@ extension SchedulerRef {
                 free(node)
                 act(on: signal, for: process)
                 continue
+            } else if node.kind == .reply, isLate(node, for: process) {
+                discard(node)
+                continue
             }
             append(node, to: process)
         }
         checkMailbox(of: process)
+    }
+
+    /// Whether the call that `node` answers is over: a call lasts as long as its monitor.
+    private func isLate(_ node: Node, for process: ProcessRef) -> Bool {
+        // Safe: the kind says what the payload is; it is only looked at.
+        let reference = unsafe node.payload.assumingMemoryBound(to: Reply.self).pointee.reference
+        return process.block.extras?.monitors.contains { $0.reference == reference } != true
     }
 
     /// Ends a straight-line process that was told to end before it ever ran. Between turns: nothing of it is on a stack.
@@ -217,6 +227,8 @@ extension SchedulerRef {
     private func dropStack(of process: ProcessRef) {
         process.block.flags.subtract([.hasStack, .wasPreempted, .isMatching])
         StackImage.release(process, &state.blocks)
+        // Code that trapped while it was released is not released again: it is part of what leaks.
+        unsafe withUnsafeMutablePointer(to: &process.block.entry) { unsafe $0.initialize(to: nil) }
         process.block.allocatedByteCount = 0  // it is counted as leaked
         process.block.turnsSinceExit = 0
     }
