@@ -18,6 +18,8 @@ package import RoostRuntime
     package private(set) var read: UnsafeMutableRawPointer
     package let gather: UnsafeMutableRawPointer
     package var gatherCount = 0
+    /// What keys of masked frames are drawn from.
+    package var entropy = EntropyPool()
     private var spares: [UnsafeMutableRawPointer] = unsafe []
 
     init() {

@@ -107,7 +107,7 @@ extension ConnectionRef {
     }
 
     /// `connect` is handler code and may trap: what it makes is only counted as made when it has returned (C1).
-    private func makeHandler(_ request: borrowing ConnectRequest) throws {
+    func makeHandler(_ request: borrowing ConnectRequest) throws {
         roost_handler_begin()
         defer { roost_handler_end() }
         try route.handlerType.connect(request, handler, initialHandler)
@@ -186,7 +186,8 @@ extension ConnectionRef {
             case .bytes(let sent): unsafe keepRaw(UnsafeRawBufferPointer(rebasing: bytes[sent...]), process, scheduler)
             case .wouldBlock: unsafe keepRaw(bytes, process, scheduler)
             case .failed(let code):
-                noteReason(CloseReason(.connectionLost, message: "write failed during the handshake: errno \(code)"))
+                let cause = role == .client ? CloseReason.Cause.connectFailed : .connectionLost
+                noteReason(CloseReason(cause, message: "write failed during the handshake: errno \(code)"))
                 state.phase = .closed
             }
         }

@@ -173,7 +173,8 @@ extension ConnectionRef {
         case .close:
             do throws(FrameError) {
                 let close = try unsafe ClosePayload(parsing: payload)
-                noteReason(CloseReason(.clientClosed, code: close.reportedCode, message: close.reason))
+                let cause = role == .client ? CloseReason.Cause.serverClosed : .clientClosed
+                noteReason(CloseReason(cause, code: close.reportedCode, message: close.reason))
                 perform(
                     state.closing.receivedClose(
                         close, as: role, at: scheduler.now.nanoseconds, timeout: closeTimeoutNanoseconds), process, scheduler)

@@ -82,6 +82,7 @@ extension ConnectionRef {
         state.extras?.waiting.release(process, scheduler)
         let reason = state.extras?.closeReason ?? CloseReason(.connectionLost)
         listener.connectionEnded(reason, peer: state.peer, scheduler)
+        if role == .client { unsafe Unmanaged.passUnretained(route).release() }
         let byteCount = Int(state.blockByteCount)
         unsafe _ = pointer.deinitialize(count: 1)
         unsafe scheduler.free(UnsafeMutableRawPointer(pointer), byteCount: byteCount, for: process)

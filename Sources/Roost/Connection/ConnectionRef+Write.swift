@@ -35,9 +35,12 @@ extension ConnectionRef {
             if state.outbound.isEmpty, byteCount <= IOBuffers.gatherByteCount {
                 let room = unsafe UnsafeMutableRawBufferPointer(
                     start: buffers.pointee.gather + buffers.pointee.gatherCount, count: byteCount)
-                unsafe write(opcode, payload, to: room, isMasked: isMasked)
+                unsafe write(opcode, payload, to: room, isMasked: isMasked, buffers)
                 unsafe buffers.pointee.gatherCount &+= byteCount
                 return true
+            }
+            if isMasked, state.outbound.isEmpty, state.phase != .closed {
+                return unsafe sendLargeMasked(opcode, payload, process, scheduler)
             }
         }
         if !opcode.isControl, Int(state.outbound.count - state.outboundHead) + byteCount > route.limits.outboundByteCountMax {
@@ -45,15 +48,18 @@ extension ConnectionRef {
         }
         state.outbound.reserve(byteCount, process, scheduler)
         let room = unsafe UnsafeMutableRawBufferPointer(rebasing: state.outbound.spare[..<byteCount])
-        unsafe write(opcode, payload, to: room, isMasked: isMasked)
+        unsafe write(opcode, payload, to: room, isMasked: isMasked, buffers)
         state.outbound.count += UInt32(byteCount)
         return true
     }
 
     @inline(__always)
-    private func write(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer, to room: UnsafeMutableRawBufferPointer, isMasked: Bool) {
+    private func write(
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, to room: UnsafeMutableRawBufferPointer, isMasked: Bool,
+        _ buffers: UnsafeMutablePointer<IOBuffers>
+    ) {
         if isMasked {
-            let key = MaskingKey(bits: UInt32.random(in: .min ... .max))
+            let key = unsafe MaskingKey(bits: buffers.pointee.entropy.next())
             let header = unsafe FrameEncoder.writeHeader(opcode, payloadByteCount: payload.count, key: key, to: room)
             let target = unsafe UnsafeMutableRawBufferPointer(rebasing: room[header...])
             unsafe target.copyMemory(from: payload)
@@ -166,7 +172,7 @@ extension ConnectionRef {
         }
     }
 
-    private func writeFailed(_ code: Int32) {
+    func writeFailed(_ code: Int32) {
         noteReason(CloseReason(.connectionLost, code: .abnormalClosure, message: "write failed: errno \(code)"))
         state.flags.insert(.hasPeerEnded)
         _ = state.closing.transportEnded()

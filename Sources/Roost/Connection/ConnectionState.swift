@@ -75,6 +75,8 @@ final class ConnectionExtras {
     var restartCount = 0
     var subprotocol: String?
     var clientHandshake: ClientHandshake?
+    /// The local address that a client connects from; nil where the kernel picks one.
+    var source: SocketAddress?
     var closeReason: CloseReason?
 }
 

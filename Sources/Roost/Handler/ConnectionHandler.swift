@@ -62,6 +62,8 @@ public struct CloseReason: Sendable, Equatable, CustomStringConvertible {
     public enum Cause: String, Sendable, CaseIterable {
         /// The client began the closing handshake.
         case clientClosed = "client_closed"
+        /// The server began it, where the connection is a client's.
+        case serverClosed = "server_closed"
         /// The handler called `close`.
         case handlerClosed = "handler_closed"
         /// The stream ended, or broke, without a closing handshake.

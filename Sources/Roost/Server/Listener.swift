@@ -149,8 +149,16 @@ final class Listener: @unchecked Sendable {  // `supervisors`, `acceptors` are w
             scheduler.run { [descriptor] in scheduler.unwatch(descriptor) }
         }
         socket.withLock { $0 = nil }
-        unsafe runtime.forEachProcess(ConnectionProcess.operations) { process in
-            runtime.exit(process.pid, .shutdown)
+        // A runtime may have several listeners and clients. Whose a connection is, its own scheduler's thread may look at.
+        for scheduler in runtime.all {
+            scheduler.run { [self] in
+                unsafe runtime.forEachProcess(ConnectionProcess.operations) { process in
+                    guard process.home == scheduler, unsafe process.object != nil, ConnectionRef(process).listener === self else {
+                        return
+                    }
+                    runtime.exit(process.pid, .shutdown)
+                }
+            }
         }
     }
 }

@@ -82,6 +82,8 @@ public final class Route: Sendable {
     /// Origins whose pages may connect (scheme://host[:port]); nil: any. Requests without Origin do not come from a page and may.
     public let allowedOrigins: [String]?
     let handlerType: HandlerType
+    /// Where connections go, for a client's route; nil for a server's.
+    let target: ClientTarget?
 
     /// `connect` makes the handler of a connection, in the connection's process; it throws `ConnectionRefused` to refuse it.
     public init<Handler: ConnectionHandler>(
@@ -95,6 +97,21 @@ public final class Route: Sendable {
         self.restart = restart
         self.allowedOrigins = allowedOrigins
         handlerType = TypedHandler(connect)
+        target = nil
+    }
+
+    /// A client's route.
+    init<Handler: ConnectionHandler>(
+        _ path: String, limits: ConnectionLimits, restart: RestartPolicy, target: ClientTarget,
+        connect: @escaping @Sendable (borrowing ConnectRequest) throws -> Handler
+    ) {
+        self.path = path
+        subprotocols = target.subprotocols
+        self.limits = limits
+        self.restart = restart
+        allowedOrigins = nil
+        handlerType = TypedHandler(connect)
+        self.target = target
     }
 
     /// True for a request that may be served: without Origin, or with one that is allowed (RFC 6455 §10.2).

@@ -176,7 +176,7 @@ final class ProcessExtras {
     }
 
     // Safe: a live process has a home, and schedulers outlive their processes.
-    var home: SchedulerRef { @inline(__always) get { unsafe SchedulerRef(block.home!) } }
+    package var home: SchedulerRef { @inline(__always) get { unsafe SchedulerRef(block.home!) } }
 
     var extras: ProcessExtras {
         if let extras = block.extras { return extras }
