@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -98,6 +99,11 @@ void funlockfile(FILE *stream) {
   if (!is_held) return;
   t->held -= 1;
   roost_held_less(t);
+}
+
+void roost_move_out(void *to, void *from, size_t size) {
+  memcpy(to, from, size);
+  memset(from, 0, size);
 }
 
 // --- Abandoned frames ----------------------------------------------------------------------------------------------

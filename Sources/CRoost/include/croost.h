@@ -155,6 +155,9 @@ static inline bool roost_stack_per_process(void) {
 #endif
 }
 
+// Moves `size` bytes and leaves zeros. A call that no optimiser looks into, for values whose owner changes hands before a destructor runs.
+void roost_move_out(void *_Nonnull to, void *_Nonnull from, size_t size);
+
 // --- Traps -------------------------------------------------------------------------------------------------------
 
 // Installs the handlers of SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGSEGV, SIGBUS once, chaining to those that were there, and takes over

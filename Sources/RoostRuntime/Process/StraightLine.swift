@@ -68,9 +68,17 @@ enum StraightLine {
         }
     }
 
-    /// A frame of its own, so that what the code captured is released before it returns.
+    /// A frame of its own, so that what the code captured is released before it returns. The control block forgets the code before that,
+    /// which the optimiser would not promise: a destructor that traps must not run again.
     @inline(never)
-    private static func dropEntry(_ process: ProcessRef) { _ = process.block.entry.take() }
+    private static func dropEntry(_ process: ProcessRef) {
+        var entry: ((borrowing ProcessContext<Never>) throws -> Void)?
+        unsafe withUnsafeMutablePointer(to: &entry) { to in
+            unsafe withUnsafeMutablePointer(to: &process.block.entry) { from in
+                unsafe roost_move_out(to, from, MemoryLayout.size(ofValue: from.pointee))
+            }
+        }
+    }
 
     /// Oldest first again, without acting on signals: nobody is there to act.
     private static func appendUnsorted(_ newest: UnsafeMutablePointer<NodeHeader>, to process: ProcessRef, _ scheduler: SchedulerRef) {
