@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -152,7 +153,9 @@ def main():
         sys.exit("The load generator is not built: run `make bench-tools` first.")
     if os.cpu_count() < 2:
         sys.exit("The server and the load generator need a core each; this machine has one.")
-    facts, results, failures = machine(), {}, []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
+    options.failures = failures = []
+    facts, results = machine(), {}
     for name in options.figures or list(figures.FIGURES):
         figures.note(f"{name}:")
         try:

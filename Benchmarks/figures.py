@@ -130,9 +130,13 @@ def traps(options):
         return {}
     results = {}
     for kind in TRAP_KINDS:
-        with running("roost", demo=True) as server:
-            results[kind] = [trap_round(server, kind, options.traps)]
-        note(f"  {kind}: {json.dumps(results[kind][0])}")
+        try:
+            with running("roost", demo=True) as server:
+                results[kind] = [trap_round(server, kind, options.traps)]
+            note(f"  {kind}: {json.dumps(results[kind][0])}")
+        except BenchError as error:
+            options.failures.append(f"traps, {kind}: {error}")
+            note(f"  {kind}: {error}")
     return results
 
 

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 enum { readBufferByteCount = 1 << 20, eventCountMax = 512, openingCountMax = 256, sequenceByteCount = 8 };
+enum { reopeningErrorCountMax = 1000 };  // a server that is gone refuses for ever
 static const uint64_t second = 1000000000;
 static const uint64_t stallLimit = 5 * 1000000000ull;
 static const uint8_t maskKey[4] = {0x5a, 0xc3, 0x17, 0x99};
@@ -464,7 +465,8 @@ static void runTrap(void) {
     beginMeasuring();
     for (size_t i = 0; i < options.connections; i++) openConnection(&connections[i]);
     uint64_t end = monotonicNow() + options.seconds * second;
-    while (statistics.traps < options.count && monotonicNow() < end && !inputEnded) {
+    while (statistics.traps < options.count && monotonicNow() < end && !inputEnded &&
+           statistics.errors < reopeningErrorCountMax) {
         turn(second / 10);
         uint64_t now = monotonicNow();
         for (size_t i = 0; i < options.connections; i++) {
