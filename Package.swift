@@ -33,6 +33,9 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .target(name: "CRoost"),
@@ -49,12 +52,17 @@ let package = Package(
             swiftSettings: strict + switching),
         .target(name: "RoostDemoChecked", swiftSettings: strict),
         .target(name: "RoostDemo", dependencies: ["Roost", "RoostDemoChecked"], swiftSettings: strict + preemptible),
+        .target(
+            name: "RoostDaemon",
+            dependencies: [
+                "Roost", "RoostDemo", "RoostIO", .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "roost",
-            dependencies: [
-                "Roost", "RoostDemo", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["RoostDaemon", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
         .testTarget(name: "RoostHTTPTests", dependencies: ["RoostHTTP"], swiftSettings: strict),
         .testTarget(name: "RoostWebSocketTests", dependencies: ["RoostWebSocket", "RoostHTTP"], swiftSettings: strict),
