@@ -5,7 +5,7 @@ import RuntimeHandlers
 import Testing
 
 /// How a process ends, and how its watchers see it.
-enum Ending: String, CaseIterable, Sendable {
+enum WatchedEnd: String, CaseIterable, Sendable {
     case returns, `throws`, traps, isKilled, overflows
 
     func happen() throws {
@@ -32,8 +32,8 @@ enum Ending: String, CaseIterable, Sendable {
 extension RuntimeTests {
     @Suite("Links, monitors and exit signals", .timeLimit(.minutes(1)))
     struct LinkTests {
-        @Test("A monitor tells once why its process ended", arguments: Ending.allCases)
-        func monitors(_ ending: Ending) async throws {
+        @Test("A monitor tells once why its process ended", arguments: WatchedEnd.allCases)
+        func monitors(_ ending: WatchedEnd) async throws {
             try await withRuntime { runtime in
                 let results = try await runtime.value { context in
                     let (pid, reference) = context.spawnMonitor { _ in try ending.happen() }
@@ -81,8 +81,8 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A process linked to one that fails ends for the same reason; after a normal end it lives on", arguments: Ending.allCases)
-        func links(_ ending: Ending) async throws {
+        @Test("A process linked to one that fails ends for the same reason; after a normal end it lives on", arguments: WatchedEnd.allCases)
+        func links(_ ending: WatchedEnd) async throws {
             try await withRuntime { runtime in
                 let reason = await runtime.outcome { context in
                     let pid = context.spawnLink { _ in try ending.happen() }
@@ -93,8 +93,8 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A process that traps exits gets a message instead", arguments: Ending.allCases)
-        func trapsExits(_ ending: Ending) async throws {
+        @Test("A process that traps exits gets a message instead", arguments: WatchedEnd.allCases)
+        func trapsExits(_ ending: WatchedEnd) async throws {
             try await withRuntime { runtime in
                 let reason = try await runtime.value { context in
                     context.trapExits()
