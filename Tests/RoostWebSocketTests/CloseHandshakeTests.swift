@@ -100,10 +100,10 @@ import Testing
         let none = machine.deadline
         #expect(none == nil)
         _ = machine.close(with: Self.ours, at: Self.start, timeout: Self.timeout)
-        _ = machine.close(with: Self.theirs, at: Self.start + .seconds(3), timeout: Self.timeout)
+        _ = machine.close(with: Self.theirs, at: Self.start + 3_000_000_000, timeout: Self.timeout)
         let deadline = machine.deadline
         #expect(deadline == Self.start + Self.timeout)
-        let reply = machine.receivedClose(Self.theirs, as: .client, at: Self.start + .seconds(4), timeout: Self.timeout)
+        let reply = machine.receivedClose(Self.theirs, as: .client, at: Self.start + 4_000_000_000, timeout: Self.timeout)
         #expect(reply == .none)
         let after = machine.deadline
         #expect(after == Self.start + Self.timeout)
