@@ -90,6 +90,8 @@ void roost_finish(void) {
 }
 
 #ifndef ROOST_STACK_PER_PROCESS
+const bool roost_has_stack_per_process = false;
+
 void roost_switch_to_scheduler(roost_thread *t, bool is_final) {
   (void)is_final;
   void *accesses[2];
@@ -121,6 +123,8 @@ void roost_stack_destroy(roost_stack *stack) { (void)stack; abort(); }
 uint32_t roost_stack_start(roost_stack *stack, roost_entry entry, void *argument) { (void)stack; (void)entry; (void)argument; abort(); }
 uint32_t roost_stack_resume(roost_stack *stack) { (void)stack; abort(); }
 #else
+const bool roost_has_stack_per_process = true;
+
 struct roost_stack {
   uintptr_t low, high;
   void *sp;

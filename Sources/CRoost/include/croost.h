@@ -147,13 +147,9 @@ roost_stack *_Nonnull roost_stack_create(size_t size);
 void roost_stack_destroy(roost_stack *_Nonnull stack);
 uint32_t roost_stack_start(roost_stack *_Nonnull stack, roost_entry _Nonnull entry, void *_Nullable argument);
 uint32_t roost_stack_resume(roost_stack *_Nonnull stack);
-static inline bool roost_stack_per_process(void) {
-#ifdef ROOST_STACK_PER_PROCESS
-  return true;
-#else
-  return false;
-#endif
-}
+// A variable, for Swift imports this header without knowing of the sanitizer.
+extern const bool roost_has_stack_per_process;
+static inline bool roost_stack_per_process(void) { return roost_has_stack_per_process; }
 
 // Moves `size` bytes and leaves zeros. A call that no optimiser looks into, for values whose owner changes hands before a destructor runs.
 void roost_move_out(void *_Nonnull to, void *_Nonnull from, size_t size);
