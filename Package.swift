@@ -29,10 +29,12 @@ let package = Package(
         .library(name: "RoostRuntime", targets: ["RoostRuntime"]),
         .library(name: "Roost", targets: ["Roost"]),
         .executable(name: "roost", targets: ["roost"]),
+        .executable(name: "loadtest", targets: ["loadtest"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -64,6 +66,20 @@ let package = Package(
             name: "roost",
             dependencies: ["RoostDaemon", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
+        .target(
+            name: "LoadTesting",
+            dependencies: [
+                "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket", .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "loadtest/LoadTesting", swiftSettings: strict + switching),
+        .executableTarget(
+            name: "loadtest",
+            dependencies: ["LoadTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "loadtest/Command", swiftSettings: strict),
+        .testTarget(
+            name: "LoadTestTests",
+            dependencies: ["LoadTesting", "Roost", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
         .testTarget(name: "RoostHTTPTests", dependencies: ["RoostHTTP"], swiftSettings: strict),
         .testTarget(name: "RoostWebSocketTests", dependencies: ["RoostWebSocket", "RoostHTTP"], swiftSettings: strict),
     ]

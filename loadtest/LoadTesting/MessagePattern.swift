@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// The messages of a test: of one size, each with a number of its own, so that one that comes back changed, twice or out of order shows.
+///
+/// The number is in the first 8 bytes, 6 bits in each, as printable ASCII: messages are valid text too. The rest is the same in all.
+/// One per scheduler: a message is made in place.
+@safe final class MessagePattern {
+    private static let numberByteCount = 8
+    let byteCount: Int
+    private let storage: UnsafeMutableRawBufferPointer
+
+    init(byteCount: Int) {
+        self.byteCount = byteCount
+        // Room for a whole number even where messages are shorter.
+        let room = max(byteCount, Self.numberByteCount)
+        unsafe storage = .allocate(byteCount: room, alignment: 16)
+        for index in 0..<room { unsafe storage[index] = UInt8(ascii: "a") + UInt8(index % 26) }
+    }
+
+    deinit { unsafe storage.deallocate() }
+
+    /// Lends message `number` for the duration of `body`.
+    @inline(__always)
+    func withMessage<Result>(_ number: UInt64, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        // Safe: the storage has 8 bytes or more, and at least `byteCount`; it lives as long as this object.
+        unsafe storage.storeBytes(of: Self.digits(number).littleEndian, as: UInt64.self)
+        return unsafe body(UnsafeRawBufferPointer(rebasing: storage[..<byteCount]))
+    }
+
+    /// Whether `bytes` are message `number`.
+    @inline(__always)
+    func matches(_ bytes: UnsafeRawBufferPointer, _ number: UInt64) -> Bool {
+        guard bytes.count == byteCount else { return false }
+        guard byteCount >= Self.numberByteCount else {
+            return unsafe withMessage(number) { unsafe $0.elementsEqual(bytes) }
+        }
+        // Safe: both have at least 8 bytes, and `byteCount` in all.
+        guard unsafe UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self)) == Self.digits(number) else { return false }
+        let offset = Self.numberByteCount
+        return unsafe memcmp(bytes.baseAddress! + offset, storage.baseAddress! + offset, byteCount - offset) == 0
+    }
+
+    /// The low 48 bits of `number`, lowest 6 first, each plus `0`.
+    @inline(__always)
+    private static func digits(_ number: UInt64) -> UInt64 {
+        var word: UInt64 = 0
+        for index: UInt64 in 0..<8 { word |= (number >> (6 &* index) & 0x3F) << (8 &* index) }
+        return word &+ 0x3030_3030_3030_3030
+    }
+}

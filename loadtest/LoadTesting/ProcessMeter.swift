@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// What the kernel says about a process (proc(5)): the server's, given its pid, or this program's own.
+package struct ProcessMeter: Sendable {
+    private let pid: String
+
+    /// Throws where there is no such process.
+    package init(pid: Int32) throws(LoadTestError) {
+        self.pid = "\(pid)"
+        guard cpuSeconds != nil else {
+            throw LoadTestError("no process has the pid \(pid); give --server-pid the one of the server on this machine")
+        }
+    }
+
+    private init() { pid = "self" }
+    package static let ofThisProgram = ProcessMeter()
+
+    /// Bytes of user-space memory: anonymous pages in RAM.
+    package var anonymousByteCount: Int? {
+        guard let status = ProcessMeter.read("/proc/\(pid)/status") else { return nil }
+        for line in status.split(separator: "\n") where line.hasPrefix("RssAnon:") {
+            return line.dropFirst(8).split(separator: " ").first.flatMap { Int($0.drop { $0 == "\t" }) }.map { $0 << 10 }
+        }
+        return nil
+    }
+
+    /// CPU time of all threads, in user space and in the kernel.
+    package var cpuSeconds: Double? {
+        guard let stat = ProcessMeter.read("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return nil }
+        // Behind the name in parentheses come the fields from the third on; utime and stime are the 14th and 15th.
+        let fields = stat[stat.index(after: end)...].split(separator: " ")
+        guard fields.count > 12, let user = Int(fields[11]), let system = Int(fields[12]) else { return nil }
+        return Double(user + system) / Double(sysconf(CInt(_SC_CLK_TCK)))
+    }
+
+    /// A small file as text; nil where it cannot be read.
+    static func read(_ path: String) -> String? {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 16_384)
+        // Safe: the array's own bytes, with their count.
+        let count = unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress!, $0.count) }
+        return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
+    }
+}
+
+/// How long a thread ran, and how long it was ready to and waited for a core.
+struct ThreadUsage: Sendable {
+    var cpuNanoseconds: UInt64 = 0
+    var waitNanoseconds: UInt64 = 0
+    var wallNanoseconds: UInt64 = 0
+
+    /// Of the calling thread, since it started (Documentation/scheduler/sched-stats.rst of Linux).
+    static func ofThisThread() -> ThreadUsage {
+        var usage = ThreadUsage()
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        usage.cpuNanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        usage.wallNanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        // Kernels without the statistics have no such file: then the wait is not known and counts as none.
+        let fields = ProcessMeter.read("/proc/thread-self/schedstat")?.split(separator: " ") ?? []
+        if fields.count >= 2 { usage.waitNanoseconds = UInt64(fields[1]) ?? 0 }
+        return usage
+    }
+
+    static func - (a: Self, b: Self) -> Self {
+        func difference(_ part: KeyPath<Self, UInt64>) -> UInt64 { a[keyPath: part] - min(a[keyPath: part], b[keyPath: part]) }
+        var result = ThreadUsage()
+        result.cpuNanoseconds = difference(\.cpuNanoseconds)
+        result.waitNanoseconds = difference(\.waitNanoseconds)
+        result.wallNanoseconds = difference(\.wallNanoseconds)
+        return result
+    }
+
+    var cpuShare: Double { wallNanoseconds == 0 ? 0 : Double(cpuNanoseconds) / Double(wallNanoseconds) }
+    var waitShare: Double { wallNanoseconds == 0 ? 0 : Double(waitNanoseconds) / Double(wallNanoseconds) }
+}
+
+/// What a user of the load tester is told when a test cannot begin.
+package struct LoadTestError: Error, CustomStringConvertible, Equatable {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}
