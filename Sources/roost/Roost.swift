@@ -21,8 +21,8 @@ struct RoostCommand: AsyncParsableCommand {
         discussion: """
             Try it: `roost serve --demo` and connect a client to ws://127.0.0.1:9001/echo.
 
-            Settings come from the command line, else from variables (ROOST_MAX_CONNECTIONS=20000 sets max-connections), \
-            else from the file, else they have their defaults.
+            Settings come from the command line, else from variables (ROOST_MAX_CONNECTIONS=20000 sets \
+            max-connections), else from the file, else they have their defaults.
             """,
         version: "roost \(RoostVersion.current)",
         subcommands: [Serve.self, Check.self])
@@ -30,8 +30,7 @@ struct RoostCommand: AsyncParsableCommand {
 
 /// Where the configuration file is.
 struct FileOption: ParsableArguments {
-    @Option(
-        name: .long, help: ArgumentHelp("The configuration file (else ROOST_CONFIG, else none).", valueName: "file"))
+    @Option(help: ArgumentHelp("The configuration file (else ROOST_CONFIG, else none).", valueName: "file"))
     var config: String?
 }
 
@@ -39,28 +38,27 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serve WebSocket connections.",
         discussion: """
-            Prints `listening on ADDRESS` for each listener, then its routes; logs to standard error. SIGTERM or SIGINT drains: \
-            no new connections, close code 1001 for the others, until all are gone or drain-timeout is over. A second signal \
-            stops at once.
+            Prints `listening on ADDRESS` for each listener, then its routes; logs to standard error. SIGTERM or \
+            SIGINT drains: no new connections, close code 1001 for the others, until all are gone or drain-timeout \
+            is over. A second signal stops at once.
 
-            Exit codes: 0 drained, 1 could not start or stopped at once, 64 wrong command line, 75 drained to be started again \
-            because crashed handlers have lost too much memory, 78 wrong configuration.
+            Exit codes: 0 drained, 1 could not start or stopped at once, 64 wrong command line, 75 drained to be \
+            started again because crashed handlers have lost too much memory, 78 wrong configuration.
             """)
 
+    private static let listenHelp = """
+        Where to listen: 127.0.0.1:9001 (the default), [::1]:9001, unix:/run/roost.sock; port 0 takes a free one. \
+        May be repeated.
+        """
+
     @OptionGroup var file: FileOption
-    @Option(
-        help: ArgumentHelp(
-            "Where to listen: 127.0.0.1:9001 (the default), [::1]:9001, unix:/run/roost.sock; port 0 takes a free one. May be repeated.",
-            valueName: "address"))
+    @Option(help: ArgumentHelp("\(listenHelp)", valueName: "address"))
     var listen: [String] = []
     @Option(help: ArgumentHelp("Scheduler threads, 0 to 64; 0, the default: one for each core.", valueName: "count"))
     var schedulers: String?
-    @Option(
-        help: ArgumentHelp(
-            "Bytes of the largest message of a client, as in 65536 or 1MiB (the default).", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Largest message of a client, as in 65536 or 1MiB (the default).", valueName: "bytes"))
     var maxMessage: String?
-    @Option(
-        help: ArgumentHelp("trace, debug, info (the default), notice, warning, error or critical.", valueName: "level"))
+    @Option(help: ArgumentHelp("trace, debug, info (default), notice, warning, error or critical.", valueName: "level"))
     var logLevel: String?
     @Flag(help: "Add /demo/…: handlers that echo until they are sent `go`, then spin, crash or hoard.")
     var demo = false

@@ -34,7 +34,7 @@ package struct CommandLineSettings: Sendable {
     }
 }
 
-/// Everything that settings are read from, the strongest first: command line, environment, file. What none names has its default.
+/// What settings are read from, the strongest first: command line, environment, file. What none names has its default.
 struct ConfigurationSources: Sendable {
     let commandLine: CommandLineSettings
     /// Variables that begin with ROOST_ and are not empty.

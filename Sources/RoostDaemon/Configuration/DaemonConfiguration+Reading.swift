@@ -65,17 +65,17 @@ extension DaemonConfiguration {
     private mutating func readListeners(_ reader: inout SettingReader) {
         guard let (addresses, origin) = reader.list(SettingKey.listen.rawValue) else { return }
         if addresses.isEmpty {
-            reader.report(origin, "listen is empty; give at least one address, as in 127.0.0.1:9001")
+            reader.report(origin, "listen", " is empty; give at least one address, as in 127.0.0.1:9001")
         }
         var seen: Set<SocketAddress> = []
         for text in addresses {
             do throws(SocketAddressError) {
                 let address = try SocketAddress(text)
                 if address.port != 0, !seen.insert(address).inserted {
-                    reader.report(origin, "listen names \(text) twice; remove one")
+                    reader.report(origin, "listen", " names \(text) twice; remove one")
                 }
             } catch {
-                reader.report(origin, "listen: \(error)")
+                reader.report(origin, "listen", ": \(error)")
             }
         }
         listen = addresses
@@ -118,21 +118,23 @@ extension DaemonConfiguration {
         let (pathKey, kindKey) = (RouteIdentityKey.path.rawValue, RouteIdentityKey.kind.rawValue)
         let (path, kindName) = (reader.text([pathKey]), reader.text([kindKey]))
         if path == nil, reader.lookup.text(reader.prefix + [pathKey]) == nil {
-            reader.report(place, "has no path; add one, as in `path: /echo`")
+            reader.report(place, pathKey, " is missing; add one, as in `path: /echo`")
         }
         if kindName == nil, reader.lookup.text(reader.prefix + [kindKey]) == nil {
-            reader.report(place, "has no kind; add one, as in `kind: echo`")
+            reader.report(place, kindKey, " is missing; add one, as in `kind: echo`")
         }
         if let (path, origin) = path {
-            if let fault = Self.fault(inPath: path) { reader.report(origin, "path is '\(path)'; \(fault)") }
-            if routes.contains(where: { $0.path == path }) { reader.report(origin, "path is given twice; remove one") }
+            if let fault = Self.fault(inPath: path) { reader.report(origin, "path", " is '\(path)'; \(fault)") }
+            if routes.contains(where: { $0.path == path }) {
+                reader.report(origin, "path", " is given twice; remove one")
+            }
         }
         guard let (kindName, origin) = kindName else { return nil }
         guard let kind = RouteKind(kindName) else {
             let names = RouteKind.all.map(\.description)
             let nearest =
                 Suggestion.nearest(to: kindName, among: names).map { "did you mean \($0.name)? There are " } ?? ""
-            reader.report(origin, "kind is '\(kindName)'; \(nearest)\(names.joined(separator: ", "))")
+            reader.report(origin, "kind", " is '\(kindName)'; \(nearest)\(names.joined(separator: ", "))")
             return nil
         }
         return path.map { RouteEntry(path: $0.0, kind: kind, settings: settings) }

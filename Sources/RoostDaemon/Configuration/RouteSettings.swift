@@ -75,8 +75,8 @@ package struct RouteSettings: Sendable, Equatable {
         }
         for value in values where !Self.isOrigin(value) {
             reader.report(
-                origin,
-                "\(name) has '\(value)'; write an origin as browsers send it, as in https://example.com or "
+                origin, name,
+                " has '\(value)'; write an origin as browsers send it, as in https://example.com or "
                     + "http://localhost:8080, or the single word any")
         }
         allowedOrigins = values

@@ -2,7 +2,7 @@
 
 /// Finds keys and variables that no setting has.
 enum SettingNames {
-    /// A variable so few edits from a known one is a slip; others belong to somebody else, as Kubernetes's ROOST_SERVICE_HOST.
+    /// A variable so few edits from a known one is a slip; others, as Kubernetes's ROOST_SERVICE_HOST, are not ours.
     private static let variableEditMax = 2
 
     static func problems(environment: [String: String]) -> [ConfigurationProblem] {
@@ -12,7 +12,7 @@ enum SettingNames {
                 nearest.editCount <= variableEditMax
             else { return nil }
             return ConfigurationProblem(
-                origin: .environment(variable: name), message: "is no setting; did you mean \(nearest.name)?")
+                origin: .environment(variable: name), message: "\(name) is no setting; did you mean \(nearest.name)?")
         }
     }
 
@@ -69,7 +69,11 @@ private struct NameCheck {
             return report(
                 line, "\(place)\(key) is no key here; it is a setting of the whole server: move it to the top level")
         }
-        let nearest = Suggestion.nearest(to: key, among: known).map { "; did you mean \($0.name)?" } ?? ""
-        report(line, "\(place)\(key) is no known key\(nearest)")
+        let nearest = Suggestion.nearest(to: key, among: known).map { nearest in
+            nearest.editCount <= max(2, key.count / 2)
+                ? "; did you mean \(nearest.name)?"
+                : "; the nearest is \(nearest.name), and config/roost.yaml has every key"
+        }
+        report(line, "\(place)\(key) is no known key\(nearest ?? "")")
     }
 }

@@ -15,8 +15,9 @@ struct SettingReader {
         self.place = place
     }
 
-    mutating func report(_ origin: SettingOrigin, _ message: String) {
-        problems.append(ConfigurationProblem(origin: origin, message: place + message))
+    /// Says what is wrong with the setting `name`: `statement` follows its name.
+    mutating func report(_ origin: SettingOrigin, _ name: String, _ statement: String) {
+        problems.append(ConfigurationProblem(origin: origin, message: place + origin.subject(name) + statement))
     }
 
     /// A count, or a size in bytes.
@@ -63,11 +64,11 @@ struct SettingReader {
     mutating func text(_ name: [String]) -> (String, SettingOrigin)? {
         guard let found = lookup.text(prefix + name) else { return nil }
         guard let text = found.value else {
-            report(found.origin, "\(name.joined(separator: ".")) is a list or a section; give it a single value")
+            report(found.origin, name.joined(separator: "."), " is a list or a section; give it a single value")
             return nil
         }
         if text.isEmpty {
-            report(found.origin, "\(name.joined(separator: ".")) has no value; give it one or remove the key")
+            report(found.origin, name.joined(separator: "."), " has no value; give it one or remove the key")
             return nil
         }
         return (text, found.origin)
@@ -77,7 +78,7 @@ struct SettingReader {
     mutating func list(_ name: String) -> (values: [String], origin: SettingOrigin)? {
         guard let found = lookup.list(prefix + [name]) else { return nil }
         guard let values = found.value else {
-            report(found.origin, "\(name) holds a section or a list; give it a list of single values")
+            report(found.origin, name, " holds a section or a list; give it a list of single values")
             return nil
         }
         return (values, found.origin)
@@ -88,7 +89,7 @@ struct SettingReader {
         _ standard: Value
     ) -> Value {
         let shown = form.isEmpty ? text : "'\(text)'"
-        report(origin, "\(name.joined(separator: ".")) is \(shown); use \(form)\(rule.allowed)")
+        report(origin, name.joined(separator: "."), " is \(shown); use \(form)\(rule.allowed)")
         return standard
     }
 }

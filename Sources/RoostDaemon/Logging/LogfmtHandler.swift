@@ -5,8 +5,8 @@ package import Logging
 
 /// Writes each event as one line of `key=value` pairs to standard error (logfmt).
 ///
-/// Each line is one write(2) to descriptor 2: no lock that a preempted process could hold, no mixing of lines, and C's `stderr`
-/// stream, which the runtime watches for the messages of traps, is left alone.
+/// Each line is one write(2) to descriptor 2: no lock that a preempted process could hold, no mixing of lines, and C's
+/// `stderr` stream, which the runtime watches for the messages of traps, is left alone.
 package struct LogfmtHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var logLevel = Logger.Level.info
@@ -43,11 +43,9 @@ package struct LogfmtHandler: LogHandler {
         }
     }
 
-    /// In quotes where it must be. Control characters are escaped: what a peer sends must not steer a terminal or forge a line.
+    /// In quotes where it must be. Control characters are escaped: what a peer sends must not steer a terminal.
     static func quoted(_ text: String) -> String {
-        let isPlain = text.utf8.allSatisfy {
-            $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=")
-        }
+        let isPlain = text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !"\"=\\".utf8.contains($0) }
         if isPlain, !text.isEmpty { return text }
         var quoted = "\""
         for scalar in text.unicodeScalars {

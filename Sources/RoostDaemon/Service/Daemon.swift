@@ -27,7 +27,14 @@ package enum Daemon {
             handler.logLevel = level
             return handler
         }
-        if let sentence = fitConnections(&configuration, logger) { return fail(sentence) }
+        let limit = descriptorLimit(configuration)
+        let verdict = limit.judge(
+            connectionCountMax: configuration.connectionCountMax, isChosen: configuration.isConnectionCountMaxChosen)
+        switch verdict {
+        case .fits: break
+        case .lowered(let count): configuration.connectionCountMax = count
+        case .refused(let sentence): return fail(sentence)
+        }
         let server: RoostServer
         do {
             server = try await RoostServer.start(configuration.server, logger: logger)
@@ -35,6 +42,7 @@ package enum Daemon {
             return fail("\(error)")
         }
         announce(server, configuration, logger)
+        if case .lowered(let count) = verdict { tellLowered(to: count, limit, logger) }
         return await run(server, logger)
     }
 
@@ -60,28 +68,22 @@ package enum Daemon {
         return error.exitStatus
     }
 
-    /// Raises the limit on descriptors and fits max-connections to it; returns a sentence when that cannot be.
-    private static func fitConnections(_ configuration: inout DaemonConfiguration, _ logger: Logger) -> String? {
-        let schedulers =
-            configuration.schedulerCount == 0 ? sysconf(CInt(_SC_NPROCESSORS_ONLN)) : configuration.schedulerCount
-        let limit = DescriptorLimit(
+    /// The limit on descriptors, raised as far as it may be.
+    private static func descriptorLimit(_ configuration: DaemonConfiguration) -> DescriptorLimit {
+        let cores = sysconf(CInt(_SC_NPROCESSORS_ONLN))
+        let schedulerCount = configuration.schedulerCount == 0 ? cores : configuration.schedulerCount
+        return DescriptorLimit(
             count: SystemCalls.raiseDescriptorLimit(), listenerCount: configuration.listen.count,
-            schedulerCount: min(max(schedulers, 1), 64))
-        switch limit.judge(
-            connectionCountMax: configuration.connectionCountMax, isChosen: configuration.isConnectionCountMaxChosen)
-        {
-        case .fits: return nil
-        case .refused(let sentence): return sentence
-        case .lowered(let count):
-            configuration.connectionCountMax = count
-            logger.notice(
-                "fewer connections fit than the default max-connections: raise the limit on open files for more",
-                metadata: [
-                    "connections.max": "\(count)", "descriptors.limit": "\(limit.count)",
-                    "remedy": "ulimit -Hn 1048576, or LimitNOFILE=1048576 under systemd",
-                ])
-            return nil
-        }
+            schedulerCount: min(max(schedulerCount, 1), 64))
+    }
+
+    private static func tellLowered(to count: Int, _ limit: DescriptorLimit, _ logger: Logger) {
+        logger.notice(
+            "fewer connections fit than max-connections says: raise the limit on open files for more",
+            metadata: [
+                "connections.max": "\(count)", "descriptors.limit": "\(limit.count)",
+                "remedy": "ulimit -Hn 1048576, or LimitNOFILE=1048576 under systemd",
+            ])
     }
 
     /// Says where it listens: on standard output for people and scripts, in the log for everybody else.

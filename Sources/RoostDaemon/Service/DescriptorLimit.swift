@@ -28,6 +28,7 @@ struct DescriptorLimit {
         case refused(String)
     }
 
+    /// `connectionCountMax` is at most what the configuration allows, 10,000,000.
     func judge(connectionCountMax: Int, isChosen: Bool) -> Verdict {
         let least = max(Self.minimum, reserve + 16 * listenerCount)
         if count < least {
@@ -35,16 +36,15 @@ struct DescriptorLimit {
                 "the limit on open files is \(count), which is too low to serve (\(least) or more is needed); "
                     + "raise it with `ulimit -n 65536` or, under systemd, LimitNOFILE=65536")
         }
-        let (wanted, isOverflow) = (connectionCountMax + Self.surplusPerListener).multipliedReportingOverflow(
-            by: listenerCount)
-        if !isOverflow, wanted <= count - reserve { return .fits }
+        let needed = (connectionCountMax + Self.surplusPerListener) * listenerCount + reserve
+        if needed <= count { return .fits }
         let room = room
         guard isChosen else { return .lowered(to: room) }
-        let needed = isOverflow ? "more" : "\(wanted + reserve)"
         let each = listenerCount == 1 ? "" : " for each of \(listenerCount) listeners"
         return .refused(
-            "max-connections is \(connectionCountMax)\(each), but the limit on open files is \(count); raise the limit with "
-                + "`ulimit -n \(needed)` (systemd: LimitNOFILE=\(needed)) or set max-connections to \(room) or less")
+            "max-connections is \(connectionCountMax)\(each), but the limit on open files is \(count); "
+                + "raise the limit with `ulimit -n \(needed)` (systemd: LimitNOFILE=\(needed)) "
+                + "or set max-connections to \(room) or less")
     }
 
     /// Connections that fit, for each listener.

@@ -5,7 +5,7 @@ package import Roost
 internal import ServiceLifecycle
 internal import Synchronization
 
-/// A server as a service of swift-service-lifecycle: it serves until a graceful shutdown, or the runtime, asks for a drain.
+/// A server as a service of swift-service-lifecycle. Serves until a graceful shutdown, or the runtime, wants a drain.
 package final class RoostService: Service {
     /// Who asked for the drain.
     package enum DrainCause: String, Sendable {

@@ -5,8 +5,9 @@ internal import Synchronization
 
 /// SIGTERM and SIGINT: the first asks for a drain, the second ends the program at once.
 ///
-/// The main thread waits for them (sigwait(3)) and does nothing else, so that the second one works even when every other thread is
-/// stuck. It must not wait in `dispatchMain`, which an asynchronous `main` ends in: that unblocks every signal.
+/// The main thread waits for them (sigwait(3)) and does nothing else, so that the second one works even when every
+/// other thread is stuck. It must not wait in `dispatchMain`, which an asynchronous `main` ends in: that unblocks every
+/// signal.
 package enum StopSignals {
     private struct State {
         var count = 0
@@ -16,7 +17,7 @@ package enum StopSignals {
 
     /// Runs `work` to its end, which ends the program, while this thread waits for signals.
     ///
-    /// On the main thread, before any other exists: threads inherit the mask that keeps the signals for the one that waits.
+    /// On the main thread, before any other exists: threads inherit the mask that keeps the signals for this one.
     package static func wait(during work: @escaping @Sendable () async -> ExitStatus) -> Never {
         var signals = sigset_t()
         unsafe sigemptyset(&signals)
