@@ -68,6 +68,9 @@ extension ExitReason: CustomStringConvertible {
 public struct ProcessExit: Error, CustomStringConvertible {
     public let reason: ExitReason
 
+    /// To throw: the process ends for `reason`. A process that traps exits ends so when it is asked to.
+    public init(reason: ExitReason) { self.reason = reason }
+
     public var description: String { "process told to exit: \(reason)" }
 }
 

@@ -65,11 +65,11 @@ public struct ChildSpecification: Sendable {
     /// its pid. When `start` throws, the child has not started; nil says that there is nothing to start (OTP: `ignore`).
     ///
     /// The supervisor does nothing else meanwhile.
-    public init(
+    public static func starting(
         _ id: String, restart: Restart = .permanent, shutdown: Shutdown = .timeout(.seconds(5)), kind: Kind = .worker,
-        startedBy start: @escaping @Sendable (borrowing ProcessContext<Supervisor.Request>) throws -> Pid?
-    ) {
-        self.init(id, restart, shutdown, kind, nil, start)
+        _ start: @escaping @Sendable (borrowing ProcessContext<Supervisor.Request>) throws -> Pid?
+    ) -> ChildSpecification {
+        ChildSpecification(id, restart, shutdown, kind, nil, start)
     }
 
     /// A child that is a supervisor itself.

@@ -1,0 +1,673 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import RoostRuntime
+
+/// What OTP 27's manual says of supervisors (`supervisor`, "Supervision Principles", "Restart Strategy", functions) and the test of it.
+///
+/// | The manual                                                                                      | Test                       |
+/// |-------------------------------------------------------------------------------------------------|----------------------------|
+/// | children are started "from left to right according to this list"                               | `startsInOrder`            |
+/// | "When the supervisor terminates, it first terminates its child processes in reverse start order"| `stopsInReverseOrder`      |
+/// | one_for_one: "If one child process terminates and is to be restarted, only that child process is affected" | `restartsOneForOne` |
+/// | simple_one_for_one: children "are dynamically added"; "shut down asynchronously", in no order  | `endsDynamicChildrenAtOnce`|
+/// | "A permanent child process is always restarted"                                                | `restartTypes`             |
+/// | "A temporary child process is never restarted"                                                 | `restartTypes`             |
+/// | "A transient child process is restarted only if it terminates abnormally" (not normal, shutdown)| `restartTypes`            |
+/// | "To prevent … an infinite loop of … restarts": more than intensity restarts in the period      | `givesUp`, `countsRestarts`|
+/// | "… the supervisor terminates all child processes and then itself … the exit reason is shutdown" | `givesUp`                 |
+/// | "intensity defaults to 1 and period defaults to 5"                                             | `countsRestarts`           |
+/// | brutal_kill: "unconditionally terminated using exit(Child,kill)"                               | `killsBrutally`            |
+/// | integer time-out: "exit(Child,shutdown) and then wait … if no exit signal is received … kill"  | `killsAfterTimeout`        |
+/// | infinity: "to give the subtree ample time to shut down"                                        | `waitsWithoutEnd`          |
+/// | start "must create and link to the child process"; may return `ignore`: "the child specification is kept" | `keepsIgnoredChild` |
+/// | start_link: if a start fails "the supervisor first terminates all already started child processes" | `failsToStart`        |
+/// | "If the supervisor process's start function fails … returns {error, …}"                        | `failsToStart`             |
+/// | a restart that fails is tried again, and counts                                                | `triesAgain`               |
+/// | start_child: a present id is `already_started` or `already_present`                            | `namesChildrenOnce`        |
+/// | start_child: on an error "the child specification is discarded"                                | `discardsWhatDoesNotStart` |
+/// | terminate_child: "the child specification is kept unless the child is temporary"               | `terminatesAndRestarts`    |
+/// | terminate_child: simple_one_for_one takes the pid; an id is `simple_one_for_one`               | `refusesNames`             |
+/// | restart_child: `running` unless it is terminated, `not_found`                                  | `terminatesAndRestarts`    |
+/// | delete_child: "The corresponding child process must not be running"; not for simple_one_for_one | `deletes`, `refusesNames` |
+/// | which_children, count_children: id, child or restarting or undefined, type; specs, active, supervisors, workers | `lists` |
+/// | "the supervisor is linked to the caller": it ends with it, and its children with it            | `endsWithItsOwner`         |
+/// | escalation: a supervisor that gives up is a child that failed                                  | `escalates`                |
+/// | gen_server:call: a dead callee is an error; a late reply is dropped                            | `CallTests`                |
+extension RuntimeTests {
+    @Suite("Supervisors", .timeLimit(.minutes(1)))
+    struct SupervisorTests {
+        // MARK: Start and end
+
+        @Test("Children start from left to right")
+        func startsInOrder() async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let ids = ["a", "b", "c", "d"]
+                let supervisor = try await Supervisor.start(in: runtime, children: ids.map { child($0, journal) })
+                #expect(journal.entries("starts") == ids)
+                #expect(try await supervisor.children.map(\.id) == ids)
+                await supervisor.stop()
+            }
+        }
+
+        @Test("Children end from right to left, one after the other, and the supervisor last")
+        func stopsInReverseOrder() async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let ids = ["a", "b", "c", "d"]
+                let supervisor = try await Supervisor.start(in: runtime, children: ids.map { child($0, journal) })
+                await journal.wait(for: ids.map { "\($0) ready" })
+                await supervisor.stop()
+                #expect(journal.entries("ends") == ids.reversed())
+                await runtime.waitForProcessCount(0)
+            }
+        }
+
+        @Test("A start that throws ends the children already started, right to left, and is the error of the supervisor's start")
+        func failsToStart() async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let children = [
+                    child("a", journal, isReadyFirst: true), child("b", journal, isReadyFirst: true),
+                    .starting("c") { _ in throw Refused(number: 3) }, child("d", journal),
+                ]
+                let (failure, isAlone) = try await runtime.value { process in
+                    var failure: (id: String, reason: ExitReason)?
+                    do {
+                        _ = try Supervisor.start(from: process, children: children, onReport: journal.report)
+                    } catch SupervisorError.startFailed(let id, let reason) {
+                        failure = (id, reason)
+                    }
+                    return (failure, try process.receiveAny(timeout: .zero) == nil)
+                }
+                #expect(failure?.id == "c")
+                #expect(failure?.reason.refusal == Refused(number: 3))
+                #expect(isAlone, "the caller goes on, and nothing reaches its mailbox")
+                #expect(journal.entries("starts") == ["a", "b"])
+                #expect(journal.entries("ends") == ["b", "a"])
+                #expect(journal.reports.map(\.action) == [.givesUp])
+                await runtime.waitForProcessCount(0)
+            }
+        }
+
+        @Test("A supervisor ends with the process that started it, and its children end with it", arguments: [true, false])
+        func endsWithItsOwner(isKilled: Bool) async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let owner = runtime.spawn { process in
+                    _ = try Supervisor.start(from: process, children: [child("a", journal), child("b", journal)])
+                    journal.note("owner ready")
+                    _ = try process.receiveAny()
+                }
+                await journal.wait(for: ["owner ready", "a ready", "b ready"])
+                runtime.exit(owner, isKilled ? .kill : .error(Refused()))
+                await runtime.waitForProcessCount(0)
+                #expect(journal.entries("ends") == ["b", "a"])
+            }
+        }
+
+        @Test("A killed supervisor takes its children with it")
+        func takesChildrenAlong() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(in: runtime, children: [worker("a"), worker("b")])
+                runtime.exit(supervisor.pid, .kill)
+                await runtime.waitForProcessCount(0)
+                await #expect(throws: SupervisorError.self) { try await supervisor.children }
+            }
+        }
+
+        // MARK: Restarts
+
+        enum Ending: CaseIterable, Sendable { case `return`, shutdown, fail, trap, kill }
+
+        @Test(
+            "Permanent children are always restarted, transient ones after a failure, temporary ones never",
+            arguments: [ChildSpecification.Restart.permanent, .transient, .temporary], Ending.allCases)
+        func restartTypes(_ restart: ChildSpecification.Restart, _ ending: Ending) async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(
+                    in: runtime, children: [worker("a", restart: restart), worker("b")], onReport: journal.report)
+                let first = try #require(try await supervisor.children.first?.pid)
+                let isFailure = ending != .return && ending != .shutdown
+                let expected =
+                    switch restart {
+                    case .permanent: true
+                    case .transient: isFailure
+                    case .temporary: false
+                    }
+                try await supervisor.endChild("a", ending, runtime)
+                let children = try await supervisor.children
+                #expect(children.contains { $0.id == "b" && $0.pid != nil })
+                let child = children.first { $0.id == "a" }
+                #expect((child?.pid != nil) == expected && child?.pid != first)
+                #expect((child == nil) == (restart == .temporary), "a temporary child is forgotten")
+                #expect(journal.reports.map(\.action) == (expected ? [.restarts] : isFailure ? [.leavesEnded] : []))
+                #expect(journal.reports.allSatisfy { $0.id == "a" && $0.child == first && $0.event == .childEnded })
+                await supervisor.stop()
+            }
+        }
+
+        @Test("one_for_one: only the child that failed is restarted, in its place")
+        func restartsOneForOne() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(in: runtime, children: ["a", "b", "c"].map { worker($0) })
+                let before = try await supervisor.children.map(\.pid)
+                try await supervisor.endChild("b", .trap, runtime)
+                let after = try await supervisor.children
+                #expect(after.map(\.id) == ["a", "b", "c"])
+                #expect(after.map(\.pid).map(before.contains) == [true, false, true])
+                await supervisor.stop()
+            }
+        }
+
+        @Test("Restarts past the intensity: its children end, right to left, then the supervisor does, with reason shutdown")
+        func givesUp() async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(
+                    in: runtime, intensity: RestartIntensity(2, in: .seconds(3_600)),
+                    children: [child("a", journal), worker("b"), child("c", journal)], onReport: journal.report)
+                await journal.wait(for: ["a ready", "c ready"])
+                for _ in 0..<2 { try await supervisor.endChild("b", .fail, runtime) }
+                let end = Task { await runtime.exitReason(of: supervisor.pid) }
+                try await supervisor.tell("b", .fail)
+                let reason = await end.value
+                #expect(reason.isShutdown || reason.isNoProcess)
+                await runtime.waitForProcessCount(0)
+                #expect(journal.reports.map(\.action) == [.restarts, .restarts, .givesUp])
+                #expect(journal.entries("ends") == ["c", "a"])
+            }
+        }
+
+        @Test("The period slides: a restart counts until it is older than the period")
+        func countsRestarts() {
+            let start = MonotonicTime(nanoseconds: 1_000_000_000_000)
+            func allows(_ intensity: RestartIntensity, _ seconds: [Double]) -> [Bool] {
+                var window = RestartWindow(intensity)
+                return seconds.map { window.allowsRestart(at: start + .seconds($0)) }
+            }
+            let three = RestartIntensity(3, in: .seconds(10))
+            #expect(allows(.standard, [0, 4.9]) == [true, false])
+            #expect(allows(.standard, [0, 5]) == [true, false])
+            #expect(allows(.standard, [0, 5.1, 10.2, 15.2]) == [true, true, true, false])
+            #expect(allows(three, [0, 1, 2, 3]) == [true, true, true, false])
+            #expect(allows(three, [0, 4, 8, 10.1, 14.1, 14.2]) == [true, true, true, true, true, false])
+            #expect(allows(RestartIntensity(0, in: .seconds(1)), [0]) == [false])
+        }
+
+        @Test("A restart that fails is tried again; each attempt counts", arguments: [3, 4])
+        func triesAgain(failures: Int) async throws {
+            let journal = Journal()
+            let attempts = Counter()
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(
+                    in: runtime, intensity: RestartIntensity(4, in: .seconds(3_600)),
+                    children: [
+                        .starting("a") { supervisor in
+                            attempts.add()
+                            if (2...failures + 1).contains(attempts.value) { throw Refused() }
+                            return supervisor.spawnLink(receiving: Ending.self) { try obey($0) }.pid
+                        }
+                    ], onReport: journal.report)
+                let pid = try #require(try await supervisor.children.first?.pid)
+                runtime.exit(pid, .kill)
+                await journal.wait(forReports: failures + 1)
+                #expect(journal.reports.map(\.event) == [.childEnded] + Array(repeating: .startFailed, count: failures))
+                if failures == 3 {
+                    await attempts.wait(for: 5)
+                    #expect(try await supervisor.children.first?.pid != nil)
+                    await supervisor.stop()
+                }
+                // Past the intensity it has given up.
+                await runtime.waitForProcessCount(0)
+                #expect(attempts.value == 5)
+            }
+        }
+
+        @Test("A supervisor that gives up is restarted by its own, with fresh children")
+        func escalates() async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let inner = ChildSpecification.supervisor(
+                    "inner", intensity: RestartIntensity(0, in: .seconds(1)), children: [worker("a"), child("b", journal)])
+                let outer = try await Supervisor.start(in: runtime, children: [inner, worker("c")], onReport: journal.report)
+                await journal.wait(for: ["b ready"])
+                let before = try await outer.children
+                let address = try #require(try await outer.address(of: "inner", receiving: Supervisor.Request.self))
+                try await runtime.ask { process in
+                    let find: Result<Pid?, SupervisorError> = try process.call(address) {
+                        .init(content: .find(id: "a", ObjectIdentifier(Ending.self), $0))
+                    }
+                    try process.exit(#require(try find.get()), .kill)
+                }
+                await journal.wait(forReports: 1)
+                let after = try await outer.children
+                #expect(after[0].kind == .supervisor && after[0].pid != before[0].pid && after[1].pid == before[1].pid)
+                #expect(journal.entries("starts") == ["b", "b"])
+                #expect(journal.reports.map(\.id) == ["inner"] && journal.reports[0].reason.isShutdown)
+                await outer.stop()
+                await runtime.waitForProcessCount(0)
+            }
+        }
+
+        // MARK: Shutdown
+
+        @Test("brutal_kill: the child is killed without being asked, and nothing is reported")
+        func killsBrutally() async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(
+                    in: runtime, children: [child("a", journal, shutdown: .brutalKill)], onReport: journal.report)
+                await journal.wait(for: ["a ready"])
+                try await supervisor.terminateChild("a")
+                #expect(journal.entries("ends") == [] && journal.reports.isEmpty)
+                await supervisor.stop()
+            }
+        }
+
+        @Test("A child that does not end within its timeout is killed, and reported", arguments: [false, true])
+        func killsAfterTimeout(isDynamic: Bool) async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(
+                    in: runtime, strategy: isDynamic ? .dynamic : .oneForOne, onReport: journal.report)
+                try await supervisor.startChild(
+                    ChildSpecification("deaf", shutdown: .timeout(.milliseconds(5))) { process in
+                        process.trapExits()
+                        journal.note("deaf ready")
+                        while case .exit? = try process.receiveAny() { journal.note("deaf refuses") }
+                    })
+                await journal.wait(for: ["deaf ready"])
+                await supervisor.stop()
+                #expect(journal.entries("refuses") == ["deaf"])
+                #expect(journal.reports.count == 1)
+                #expect(journal.reports[0].event == .shutdownFailed && journal.reports[0].reason.isKilled)
+            }
+        }
+
+        @Test("infinity: the supervisor waits until the child has ended by itself")
+        func waitsWithoutEnd() async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let slow = ChildSpecification("slow", receiving: Ending.self, shutdown: .infinity) { process in
+                    process.trapExits()
+                    journal.note("slow ready")
+                    guard case .exit? = try process.receiveAny() else { return }
+                    journal.note("slow asked")
+                    _ = try process.receive()
+                    journal.note("slow ends")
+                    throw ProcessExit(reason: .shutdown)
+                }
+                let supervisor = try await Supervisor.start(in: runtime, children: [slow], onReport: journal.report)
+                let address = try #require(try await supervisor.address(of: "slow", receiving: Ending.self))
+                await journal.wait(for: ["slow ready"])
+                async let end: Void = supervisor.stop()
+                await journal.wait(for: ["slow asked"])
+                address.send(.return)
+                await end
+                #expect(journal.entries("ends") == ["slow"] && journal.reports.isEmpty)
+            }
+        }
+
+        // MARK: Operations
+
+        @Test("An id is there once: a running child is already started, an ended one already present")
+        func namesChildrenOnce() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(in: runtime, children: [worker("a")])
+                let pid = try await supervisor.children.first?.pid
+                await #expect {
+                    try await supervisor.startChild(worker("a"))
+                } throws: { error in
+                    guard case SupervisorError.alreadyStarted("a", let found) = error else { return false }
+                    return found == pid
+                }
+                try await supervisor.terminateChild("a")
+                await #expect {
+                    try await supervisor.startChild(worker("a"))
+                } throws: { error in
+                    guard case SupervisorError.alreadyPresent("a") = error else { return false }
+                    return true
+                }
+                await supervisor.stop()
+            }
+        }
+
+        @Test("A child that does not start is an error and is forgotten")
+        func discardsWhatDoesNotStart() async throws {
+            try await withRuntime { runtime in
+                for strategy in [Supervisor.Strategy.oneForOne, .dynamic] {
+                    let supervisor = try await Supervisor.start(in: runtime, strategy: strategy)
+                    await #expect {
+                        try await supervisor.startChild(.starting("a") { _ in throw Refused() })
+                    } throws: { error in
+                        guard case SupervisorError.startFailed("a", let reason) = error else { return false }
+                        return reason.refusal == Refused()
+                    }
+                    #expect(try await supervisor.counts == ChildCounts())
+                    await supervisor.stop()
+                }
+            }
+        }
+
+        @Test("A child with nothing to start is kept, but for temporary and dynamic ones")
+        func keepsIgnoredChild() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(
+                    in: runtime, children: [.starting("a") { _ in nil }])
+                let temporary = ChildSpecification.starting("b", restart: .temporary) { _ in nil }
+                #expect(try await supervisor.startChild(temporary) == nil)
+                #expect(try await supervisor.children.map(\.id) == ["a"])
+                #expect(try await supervisor.children.map(\.state) == [.ended])
+                await supervisor.stop()
+                let dynamic = try await Supervisor.start(in: runtime, strategy: .dynamic)
+                #expect(try await dynamic.startChild(.starting("a") { _ in nil }) == nil)
+                #expect(try await dynamic.counts == ChildCounts())
+                await dynamic.stop()
+            }
+        }
+
+        @Test("A terminated child is not restarted; it stays known, unless it is temporary, and can be started again")
+        func terminatesAndRestarts() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(
+                    in: runtime, children: [worker("a"), worker("b", restart: .temporary)])
+                let before = try await supervisor.children[0].pid
+                await #expect(throws: SupervisorError.self) { try await supervisor.restartChild("a") }
+                try await supervisor.terminateChild("a")
+                try await supervisor.terminateChild("b")
+                #expect(try await supervisor.children.map(\.id) == ["a"])
+                #expect(try await supervisor.children.map(\.state) == [.ended])
+                #expect(try await supervisor.address(of: "a", receiving: Ending.self) == nil)
+                let after = try await supervisor.restartChild("a")
+                #expect(after != nil && after != before)
+                await #expect(throws: SupervisorError.self) { try await supervisor.restartChild("b") }
+                await #expect(throws: SupervisorError.self) { try await supervisor.terminateChild("b") }
+                await supervisor.stop()
+            }
+        }
+
+        @Test("Only a child that does not run can be deleted")
+        func deletes() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(in: runtime, children: [worker("a")])
+                await #expect(throws: SupervisorError.self) { try await supervisor.deleteChild("a") }
+                try await supervisor.terminateChild("a")
+                try await supervisor.deleteChild("a")
+                await #expect(throws: SupervisorError.self) { try await supervisor.deleteChild("a") }
+                #expect(try await supervisor.children.isEmpty)
+                try await supervisor.startChild(worker("a"))
+                await supervisor.stop()
+            }
+        }
+
+        @Test("children and counts tell of running, ended and supervising children")
+        func lists() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(
+                    in: runtime,
+                    children: [worker("a"), .supervisor("s", children: [worker("x")]), worker("b", restart: .transient)])
+                try await supervisor.endChild("b", .return, runtime)
+                try await supervisor.startChild(worker("c"))
+                let children = try await supervisor.children
+                #expect(children.map(\.id) == ["a", "s", "b", "c"])
+                #expect(children.map(\.kind) == [.worker, .supervisor, .worker, .worker])
+                #expect(children.map { $0.pid != nil } == [true, true, false, true])
+                #expect(
+                    try await supervisor.counts == ChildCounts(specifications: 4, active: 3, supervisors: 1, workers: 3))
+                #expect(try await supervisor.address(of: "a", receiving: Int.self) == nil, "a child of another type")
+                await supervisor.stop()
+            }
+        }
+
+        // MARK: Dynamic
+
+        @Test("A dynamic supervisor's children come and go at run time, and are known by their pids")
+        func addsAndRemoves() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(in: runtime, strategy: .dynamic)
+                let sums = try await runtime.ask { process in
+                    let adders = try (0..<3).map { number in
+                        try supervisor.startChild(receiving: ReplyAddress<Int>.self, from: process) { child in
+                            while true { try child.receive().send(number) }
+                        }
+                    }
+                    let sums: [Int] = try adders.map { adder in try process.call(adder) { $0 } }
+                    try supervisor.terminateChild(adders[1].pid, from: process)
+                    let left = try supervisor.children(from: process).map(\.pid)
+                    #expect(left == [adders[0].pid, adders[2].pid])
+                    #expect(throws: SupervisorError.self) { try supervisor.terminateChild(adders[1].pid, from: process) }
+                    return sums
+                }
+                #expect(sums == [0, 1, 2])
+                #expect(
+                    try await supervisor.counts == ChildCounts(specifications: 2, active: 2, supervisors: 0, workers: 2))
+                await supervisor.stop()
+                await runtime.waitForProcessCount(0)
+            }
+        }
+
+        @Test("A dynamic supervisor has no operations that name children")
+        func refusesNames() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(in: runtime, strategy: .dynamic, children: [worker("a")])
+                func refuses(_ body: () async throws -> Void) async {
+                    do {
+                        try await body()
+                        Issue.record("an operation that names a child succeeded")
+                    } catch SupervisorError.unsupported {
+                    } catch { Issue.record(error) }
+                }
+                await refuses { try await supervisor.terminateChild("a") }
+                await refuses { try await supervisor.deleteChild("a") }
+                await refuses { _ = try await supervisor.restartChild("a") }
+                #expect(try await supervisor.startChild(worker("a")) != nil, "ids need not be unique")
+                await supervisor.stop()
+            }
+        }
+
+        @Test("A dynamic supervisor restarts by restart type, and forgets a child that stays ended")
+        func restartsDynamically() async throws {
+            let journal = Journal()
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(in: runtime, strategy: .dynamic, onReport: journal.report)
+                let pid = try #require(try await supervisor.startChild(worker("a", restart: .transient)))
+                runtime.exit(pid, .kill)
+                await journal.wait(forReports: 1)
+                let again = try #require(try await supervisor.children.first?.pid)
+                #expect(again != pid)
+                runtime.exit(again, .shutdown)
+                _ = await runtime.exitReason(of: again)
+                while try await supervisor.counts.specifications > 0 {}
+                await supervisor.stop()
+            }
+        }
+
+        @Test("A dynamic supervisor tells all its children to end before it waits for any")
+        func endsDynamicChildrenAtOnce() async throws {
+            let journal = Journal()
+            let asked = Counter()
+            try await withRuntime { runtime in
+                // Each ends only when all have been asked to.
+                let children = (0..<100).map { number in
+                    ChildSpecification("\(number)", shutdown: .infinity) { process in
+                        process.trapExits()
+                        journal.note("\(number) ready")
+                        guard case .exit? = try process.receiveAny() else { return }
+                        asked.add()
+                        while asked.value < 100 { try process.yield() }
+                        throw ProcessExit(reason: .shutdown)
+                    }
+                }
+                let supervisor = try await Supervisor.start(
+                    in: runtime, strategy: .dynamic, children: children, onReport: journal.report)
+                await journal.wait(for: (0..<100).map { "\($0) ready" })
+                await supervisor.stop()
+                await runtime.waitForProcessCount(0)
+                #expect(asked.value == 100 && journal.reports.isEmpty)
+            }
+        }
+
+        @Test("10,000 dynamic children start, are counted and end")
+        func carriesMany() async throws {
+            try await withRuntime { runtime in
+                let supervisor = try await Supervisor.start(in: runtime, strategy: .dynamic)
+                let counts = try await runtime.ask { process in
+                    for _ in 0..<10_000 { try supervisor.startChild(worker("w", restart: .temporary), from: process) }
+                    return try supervisor.counts(from: process)
+                }
+                #expect(counts == ChildCounts(specifications: 10_000, active: 10_000, supervisors: 0, workers: 10_000))
+                await supervisor.stop()
+                await runtime.waitForProcessCount(0)
+            }
+        }
+    }
+
+    @Suite("Calls", .timeLimit(.minutes(1)))
+    struct CallTests {
+        private struct Question: Sendable {
+            let answer: ReplyAddress<Payload>
+            let goesOn: Address<Bool>?
+        }
+
+        @Test("A call is answered with what the callee sends; other messages stay in order")
+        func answers() async throws {
+            let destroyed = Counter()
+            try await withRuntime { runtime in
+                let answer = try await runtime.value { process in
+                    let echo = process.spawnLink(receiving: ReplyAddress<Payload>.self) { try $0.receive().send(Payload(7, destroyed)) }
+                    return try process.call(echo) { $0 }.number
+                }
+                #expect(answer == 7)
+                await destroyed.wait(for: 1)
+            }
+        }
+
+        @Test("A callee that has ended, or ends before it answers, is an error at once")
+        func noticesEnds() async throws {
+            try await withRuntime { runtime in
+                let reasons: [ExitReason] = try await runtime.value { process in
+                    let callee = process.spawn(receiving: ReplyAddress<Int>.self) {
+                        _ = try $0.receive()
+                        throw Refused(number: 4)
+                    }
+                    return try (0..<2).map { _ in
+                        do { _ = try process.call(callee) { $0 } } catch CallError.ended(let reason) { return reason }
+                        throw Refused()
+                    }
+                }
+                #expect(reasons[0].refusal == Refused(number: 4))
+                #expect(reasons[1].isNoProcess)
+            }
+        }
+
+        @Test("A late answer is destroyed, and reaches no mailbox")
+        func dropsLateAnswers() async throws {
+            let destroyed = Counter()
+            try await withRuntime { runtime in
+                let held = try await runtime.value { process in
+                    let me = process.spawnMonitor(receiving: Bool.self) { caller in
+                        let callee = caller.spawnLink(receiving: Question.self) { callee in
+                            let late = try callee.receive()
+                            let question = try callee.receive()
+                            late.answer.send(Payload(1, destroyed))
+                            question.answer.send(Payload(2, destroyed))
+                            question.goesOn?.send(true)
+                        }
+                        let isLate: Bool
+                        do {
+                            _ = try caller.call(callee, timeout: .zero) { Question(answer: $0, goesOn: nil) }
+                            isLate = false
+                        } catch CallError.timedOut { isLate = true }
+                        let address = caller.address
+                        let second = try caller.call(callee) { Question(answer: $0, goesOn: address) }.number
+                        guard isLate, second == 2, case .message(true)? = try caller.receiveAny() else { throw Refused() }
+                        guard try caller.receiveAny(timeout: .zero) == nil, Inspection.monitorCount() == 0 else { throw Refused() }
+                    }
+                    return try process.receiveDown(of: me.reference)!.reason
+                }
+                #expect(held.isPlainNormal, "\(held)")
+                await destroyed.wait(for: 2)
+            }
+        }
+    }
+}
+
+// MARK: - Children
+
+/// A child that ends as it is told to.
+private func worker(_ id: String, restart: ChildSpecification.Restart = .permanent) -> ChildSpecification {
+    ChildSpecification(id, receiving: RuntimeTests.SupervisorTests.Ending.self, restart: restart) { try obey($0) }
+}
+
+private func obey(_ process: borrowing ProcessContext<RuntimeTests.SupervisorTests.Ending>) throws {
+    switch try process.receive() {
+    case .return: return
+    case .shutdown: throw ProcessExit(reason: .shutdown)
+    case .fail: throw Refused()
+    case .trap: fatalError("told to trap")
+    case .kill: process.exit(process.pid, .kill)
+    }
+    _ = try process.receive()
+}
+
+/// A child that notes its start, that it is ready to be asked to end, and that it ends when asked.
+private func child(
+    _ id: String, _ journal: Journal, shutdown: ChildSpecification.Shutdown = .timeout(.seconds(50)), isReadyFirst: Bool = false
+) -> ChildSpecification {
+    .starting(id, shutdown: shutdown) { supervisor in
+        journal.note("\(id) starts")
+        let starting = supervisor.pid
+        let pid = supervisor.spawnLink(receiving: ReplyAddress<Bool>.self) { process in
+            process.trapExits()
+            journal.note("\(id) ready")
+            if isReadyFirst { try process.receive().send(true) }
+            while let event = try process.receiveAny() {
+                guard case .exit(let signal) = event, signal.from == starting else { continue }
+                journal.note("\(id) ends")
+                throw ProcessExit(reason: signal.reason)
+            }
+        }
+        if isReadyFirst { _ = try supervisor.call(pid) { $0 } }
+        return pid.pid
+    }
+}
+
+extension Supervisor {
+    fileprivate func tell(_ id: String, _ ending: RuntimeTests.SupervisorTests.Ending) async throws {
+        try #require(try await address(of: id, receiving: RuntimeTests.SupervisorTests.Ending.self)).send(ending)
+    }
+
+    /// Makes a child end and waits until the supervisor has dealt with it.
+    fileprivate func endChild(
+        _ id: String, _ ending: RuntimeTests.SupervisorTests.Ending, _ runtime: Runtime
+    ) async throws {
+        let pid = try await children.first { $0.id == id }?.pid
+        try await tell(id, ending)
+        while try await children.contains(where: { $0.pid == pid && pid != nil }) {}
+    }
+}
+
+/// What happened, in order.
+private final class Journal: Sendable {
+    private let lines = Locked<[String]>([])
+    private let heard = Locked<[SupervisorReport]>([])
+
+    func note(_ line: String) { lines.withLock { $0.append(line) } }
+    var report: @Sendable (SupervisorReport) -> Void { { [heard] report in heard.withLock { $0.append(report) } } }
+    var reports: [SupervisorReport] { heard.withLock { $0 } }
+
+    /// Who did `what`, in order.
+    func entries(_ what: String) -> [String] {
+        lines.withLock { $0 }.filter { $0.hasSuffix(" \(what)") }.map { String($0.dropLast(what.count + 1)) }
+    }
+
+    func wait(for expected: [String]) async {
+        while !lines.withLock({ lines in expected.allSatisfy(lines.contains) }) { await Task.yield() }
+    }
+
+    func wait(forReports count: Int) async { while reports.count < count { await Task.yield() } }
+}
