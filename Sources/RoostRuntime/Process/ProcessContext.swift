@@ -97,7 +97,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     /// The monitor has fired: it is over.
     static func takeDown(_ node: Node, _ process: ProcessRef) -> Down {
         let down = node.takePayload(as: Down.self)
-        process.block.extras?.monitors.removeAll { $0.reference == down.reference }
+        process.block.extras?.monitors.remove(down.reference)
         return down
     }
 
@@ -191,7 +191,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         roost_enter()
         defer { roost_leave() }
         guard pid != process.pid, !process.extras.links.contains(pid) else { return }
-        process.extras.links.append(pid)
+        process.extras.links.add(pid, ())
         if !scheduler.sendSignal(.link(from: process.pid), to: pid) {
             scheduler.sendSignal(.exit(from: pid, reason: .noProcess, isLink: true), to: process.pid)
         }
@@ -200,7 +200,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     public func unlink(_ pid: Pid) {
         roost_enter()
         defer { roost_leave() }
-        process.block.extras?.links.removeAll { $0 == pid }
+        process.block.extras?.links.remove(pid)
         scheduler.sendSignal(.unlink(from: process.pid), to: pid)
     }
 
@@ -209,7 +209,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         roost_enter()
         defer { roost_leave() }
         let reference = Reference.next()
-        process.extras.monitors.append((reference, pid))
+        process.extras.monitors.add(reference, pid)
         if !scheduler.sendSignal(.monitor(reference: reference, observer: .process(process.pid)), to: pid) {
             scheduler.tell(.process(process.pid), of: pid, reference, .noProcess)
         }
@@ -225,10 +225,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     func endMonitor(_ reference: Reference) -> Bool {
         roost_enter()
         defer { roost_leave() }
-        guard let extras = process.block.extras,
-            let index = extras.monitors.firstIndex(where: { $0.reference == reference })
-        else { return false }
-        let pid = extras.monitors.remove(at: index).pid
+        guard let pid = process.block.extras?.monitors.remove(reference) else { return false }
         scheduler.sendSignal(.demonitor(reference: reference), to: pid)
         return true
     }
@@ -280,7 +277,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         roost_enter()
         defer { roost_leave() }
         let address = runtime.start(receiving: type, options: options, link: process.pid, monitor: nil, body)
-        process.extras.links.append(address.pid)
+        process.extras.links.add(address.pid, ())
         return address
     }
 
@@ -304,7 +301,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         let reference = Reference.next()
         let address = runtime.start(
             receiving: type, options: options, link: nil, monitor: (reference, .process(process.pid)), body)
-        process.extras.monitors.append((reference, address.pid))
+        process.extras.monitors.add(reference, address.pid)
         return (address, reference)
     }
 

@@ -126,11 +126,11 @@ package struct WakeFlags: OptionSet, Sendable {
 
 /// What only some processes have: links, monitors, a reason to end.
 final class ProcessExtras {
-    var links: [Pid] = []
+    var links = TieTable<Pid, Void>()
     /// Monitors on this process.
-    var observers: [(reference: Reference, observer: Observer)] = []
+    var observers = TieTable<Reference, Observer>()
     /// Monitors that this process holds on others.
-    var monitors: [(reference: Reference, pid: Pid)] = []
+    var monitors = TieTable<Reference, Pid>()
     /// Why it was told to end, or ended.
     var exitReason: ExitReason?
     var hasWarnedOfMailbox = false

@@ -58,8 +58,8 @@ extension Runtime {
         process.block.entry = unsafe unsafeBitCast(body, to: Body.self)
         if options.isPinned { process.block.flags.insert(.isPinned) }
         if let limit = options.mailboxCountMax { process.block.mailboxLimit = UInt32(clamping: limit) }
-        if let link { process.extras.links.append(link) }
-        if let (reference, observer) = monitor { process.extras.observers.append((reference, observer)) }
+        if let link { process.extras.links.add(link, ()) }
+        if let (reference, observer) = monitor { process.extras.observers.add(reference, observer) }
         let address = Address<Message>(pid: process.pid)
         home.enqueue(process)
         return address

@@ -57,7 +57,7 @@ extension SchedulerRef {
     private func isLate(_ node: Node, for process: ProcessRef) -> Bool {
         // Safe: the kind says what the payload is; it is only looked at.
         let reference = unsafe node.payload.assumingMemoryBound(to: Reply.self).pointee.reference
-        return process.block.extras?.monitors.contains { $0.reference == reference } != true
+        return process.block.extras?.monitors.contains(reference) != true
     }
 
     /// Ends a straight-line process that was told to end before it ever ran. Between turns: nothing of it is on a stack.
@@ -98,19 +98,16 @@ extension SchedulerRef {
     private func act(on signal: Signal, for process: ProcessRef) {
         switch signal {
         case .exit(let from, let reason, let isLink):
-            if isLink {
-                guard let index = process.block.extras?.links.firstIndex(of: from) else { return }
-                process.extras.links.remove(at: index)
-            }
+            if isLink, process.block.extras?.links.remove(from) == nil { return }
             receiveExit(process, from, reason, isLink: isLink)
         case .link(let from):
-            if !process.extras.links.contains(from) { process.extras.links.append(from) }
+            if !process.extras.links.contains(from) { process.extras.links.add(from, ()) }
         case .unlink(let from):
-            process.block.extras?.links.removeAll { $0 == from }
+            process.block.extras?.links.remove(from)
         case .monitor(let reference, let observer):
-            process.extras.observers.append((reference, observer))
+            process.extras.observers.add(reference, observer)
         case .demonitor(let reference):
-            process.block.extras?.observers.removeAll { $0.reference == reference }
+            process.block.extras?.observers.remove(reference)
         case .inspect(let body):
             body(process)
         }
@@ -312,9 +309,9 @@ extension SchedulerRef {
     }
 
     private func tellOthers(of pid: Pid, _ reason: ExitReason, _ extras: ProcessExtras) {
-        for link in extras.links { sendSignal(.exit(from: pid, reason: reason, isLink: true), to: link) }
-        for (reference, observer) in extras.observers { tell(observer, of: pid, reference, reason) }
-        for (reference, target) in extras.monitors { sendSignal(.demonitor(reference: reference), to: target) }
+        extras.links.forEach { link, _ in sendSignal(.exit(from: pid, reason: reason, isLink: true), to: link) }
+        extras.observers.forEach { reference, observer in tell(observer, of: pid, reference, reason) }
+        extras.monitors.forEach { reference, target in sendSignal(.demonitor(reference: reference), to: target) }
     }
 
     func tell(_ observer: Observer, of pid: Pid, _ reference: Reference, _ reason: ExitReason) {
