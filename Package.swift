@@ -80,6 +80,10 @@ let package = Package(
         .testTarget(
             name: "LoadTestTests",
             dependencies: ["LoadTesting", "Roost", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
+        .executableTarget(
+            name: "roost-bench",
+            dependencies: ["RoostRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict + switching),
         .testTarget(name: "RoostHTTPTests", dependencies: ["RoostHTTP"], swiftSettings: strict),
         .testTarget(name: "RoostWebSocketTests", dependencies: ["RoostWebSocket", "RoostHTTP"], swiftSettings: strict),
     ]

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+
+/// What the runtime's own operations cost, on one scheduler. Each command prints a line of JSON for each figure, as the Erlang programs
+/// beside `Benchmarks/bench.py` do.
+@main
+struct RoostBench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "roost-bench", abstract: "What processes and messages cost, on one scheduler.",
+        subcommands: [Spawn.self, PingPong.self, Ring.self, Monitor.self])
+}
