@@ -48,7 +48,15 @@ void roost_sanitizer_fiber_destroy(void *fiber) {
 #endif
 }
 
-void roost_sanitizer_switch_to_process(roost_thread *t, void *fiber, uintptr_t low, size_t size) {
+// A function that ThreadSanitizer instruments says to it that it was entered and that it was left. These two are entered as one fibre
+// and left as another.
+#if defined(ROOST_TSAN)
+#define SWITCHES_FIBER __attribute__((disable_sanitizer_instrumentation, noinline))
+#else
+#define SWITCHES_FIBER
+#endif
+
+SWITCHES_FIBER void roost_sanitizer_switch_to_process(roost_thread *t, void *fiber, uintptr_t low, size_t size) {
 #if defined(ROOST_ASAN)
   (void)fiber;
   __sanitizer_start_switch_fiber(&t->scheduler_fake_stack, (void *)low, size);
@@ -66,7 +74,7 @@ void roost_sanitizer_back_in_scheduler(roost_thread *t) {
 #endif
 }
 
-void roost_sanitizer_switch_to_scheduler(roost_thread *t, void **fake_stack) {
+SWITCHES_FIBER void roost_sanitizer_switch_to_scheduler(roost_thread *t, void **fake_stack) {
 #if defined(ROOST_ASAN)
   __sanitizer_start_switch_fiber(fake_stack, t->scheduler_stack_bottom, t->scheduler_stack_size);
 #else

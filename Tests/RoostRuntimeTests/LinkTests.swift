@@ -68,7 +68,7 @@ extension RuntimeTests {
                 // Short-lived processes on both schedulers, watched from the other one.
                 for _ in 0..<2 {
                     runtime.spawn(receiving: Pid.self) { context in
-                        for _ in 0..<8_000 {
+                        for _ in 0..<Build.rounds(8_000) {
                             let pid = context.runtime.spawnElsewhere()
                             let reference = context.monitor(pid)
                             guard try context.receiveDown(of: reference, timeout: .seconds(50)) != nil else { throw Refused() }

@@ -99,18 +99,18 @@ extension RuntimeTests {
                 let delivered = try await runtime.value { context in
                     var delivered = 0
                     var old: [Address<Payload>] = []
-                    for number in 0..<500 {
+                    for number in 0..<Build.rounds(500) {
                         let (address, reference) = context.spawnMonitor(receiving: Payload.self) { _ in }
                         _ = try context.receiveDown(of: reference)
                         old.append(address)
                         for dead in old where dead.send(Payload(number, destroyed)) { delivered += 1 }
                     }
-                    #expect(Set(old).count == 500)
+                    #expect(Set(old).count == Build.rounds(500))
                     #expect(Set(old.map(\.pid.index)).count < 50, "slots are used again")
                     return delivered
                 }
                 #expect(delivered == 0)
-                #expect(destroyed.value == 500 * 501 / 2)
+                #expect(destroyed.value == Build.rounds(500) * (Build.rounds(500) + 1) / 2)
             }
         }
 
@@ -132,7 +132,7 @@ extension RuntimeTests {
                         sent.add(1_000_000_000)
                     }
                 }
-                for _ in 0..<500 {
+                for _ in 0..<Build.rounds(500) {
                     _ = await runtime.reason(receiving: Numbered.self) { context in
                         let generation = Int(context.pid.generation)
                         target.withLock { [address = context.address] in $0 = address }
@@ -255,7 +255,7 @@ extension RuntimeTests {
 
         @Test("M1, M3: no wake-up is lost in a million messages between processes that park after each")
         func losesNoWakeUp() async throws {
-            let rounds = 125_000
+            let rounds = Build.rounds(125_000)
             try await withRuntime { runtime in
                 let done = Counter()
                 for pair in 0..<4 {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CRoost
 import Dispatch
 import RuntimeHandlers
 import Testing
@@ -93,14 +92,12 @@ extension RuntimeTests {
     }
 }
 
-private let isAccounted = roost_malloc_is_accounted()
-
 extension RuntimeTests {
     @Suite("Memory of a process", .timeLimit(.minutes(1)))
     struct MemoryTests {
         enum Hog: String, CaseIterable, Sendable { case appending, smallObjects, atOnce, absurd }
 
-        @Test("A process that hoards memory is ended with the reason heapLimit, and nothing else is", .enabled(if: isAccounted), arguments: Hog.allCases)
+        @Test("A process that hoards memory is ended with the reason heapLimit, and nothing else is", .enabled(if: Build.isPlain), arguments: Hog.allCases)
         func endsHogs(_ hog: Hog) async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let ticks = Counter()
@@ -125,7 +122,7 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A process that meets its limit and waits unwinds, and has lost nothing", .enabled(if: isAccounted))
+        @Test("A process that meets its limit and waits unwinds, and has lost nothing", .enabled(if: Build.isPlain))
         func unwindsAtItsLimit() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let destroyed = Counter()
@@ -142,7 +139,7 @@ extension RuntimeTests {
             }
         }
 
-        @Test("What a process has allocated is booked exactly, and is nothing once it is freed", .enabled(if: isAccounted))
+        @Test("What a process has allocated is booked exactly, and is nothing once it is freed", .enabled(if: Build.isPlain))
         func accountsExactly() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let figures = try await runtime.value { context in
@@ -187,7 +184,7 @@ extension RuntimeTests {
             }
         }
 
-        @Test("What another process or thread frees is taken off the account of who allocated it", .enabled(if: isAccounted))
+        @Test("What another process or thread frees is taken off the account of who allocated it", .enabled(if: Build.isPlain))
         func booksFreesByOthers() async throws {
             try await withRuntime { runtime in
                 let left = try await runtime.value { context in
@@ -212,7 +209,7 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A process whose memory others keep freeing may allocate for ever", .enabled(if: isAccounted))
+        @Test("A process whose memory others keep freeing may allocate for ever", .enabled(if: Build.isPlain))
         func settlesWithOthers() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let reason = await runtime.outcome(options: ProcessOptions(heapByteCountMax: 1 << 20)) { context in
@@ -234,9 +231,8 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A parked stack is booked on its process, and not when the process has ended")
+        @Test("A parked stack is booked on its process, and not when the process has ended", .enabled(if: Build.isPlain))
         func booksParkedStacks() async throws {
-            guard !roost_stack_per_process() else { return }
             try await withRuntime(schedulers: 1) { runtime in
                 let byteCounts = try await runtime.value { context in
                     try context.sleep(.milliseconds(1))
@@ -252,7 +248,7 @@ extension RuntimeTests {
             }
         }
 
-        @Test("Memory comes back: rounds of processes that receive, fail and are ended need no more of it than the first ones")
+        @Test("Memory comes back: rounds of processes that receive, fail and are ended need no more of it than the first ones", .enabled(if: Build.isPlain))
         func memoryComesBack() async {
             // In a program of its own: other tests allocate meanwhile.
             await #expect(processExitsWith: .success) {

@@ -64,7 +64,7 @@ extension RuntimeTests {
             }
         }
 
-        @Test("Hazard 9: the stack of a process preempted in deep recursion counts towards its heap limit")
+        @Test("Hazard 9: the stack of a process preempted in deep recursion counts towards its heap limit", .enabled(if: Build.isPlain))
         func countsDeepStacks() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let options = ProcessOptions(heapByteCountMax: 100_000)

@@ -114,21 +114,21 @@ extension RuntimeTests {
             try await withRuntime(schedulers: 1) { runtime in
                 let reasons = try await runtime.value { context in
                     var trapped = 0
-                    for _ in 0..<2_000 {
+                    for _ in 0..<Build.rounds(2_000) {
                         let (_, reference) = context.spawnMonitor { _ in cause.trap() }
                         if let down = try context.receiveDown(of: reference), down.reason.trap != nil { trapped += 1 }
                     }
                     return trapped
                 }
-                #expect(reasons == 2_000)
-                #expect(runtime.trapCount == 2_000)
+                #expect(reasons == Build.rounds(2_000))
+                #expect(runtime.trapCount == Build.rounds(2_000))
             }
         }
 
         @Test("Traps on two schedulers at once do not disturb processes that exchange messages there")
         func trapsConcurrently() async throws {
             try await withRuntime(schedulers: 2) { runtime in
-                let rounds = 20_000
+                let rounds = Build.rounds(20_000)
                 let pairsDone = Counter()
                 for _ in 0..<4 {
                     let echo = runtime.spawn(receiving: (Int, Address<Int>).self) { context in
@@ -147,13 +147,13 @@ extension RuntimeTests {
                         pairsDone.add()
                     }
                 }
-                for number in 0..<4_000 {
+                for number in 0..<Build.rounds(4_000) {
                     let cause = TrapCause.allCases[number % TrapCause.allCases.count]
                     runtime.spawn { _ in trapNested(number % 7, cause) }
                 }
                 await pairsDone.wait(for: 4)
                 await runtime.waitForProcessCount(0)
-                #expect(runtime.trapCount == 4_000)
+                #expect(runtime.trapCount == Build.rounds(4_000))
             }
         }
 
