@@ -92,12 +92,19 @@ void roost_finish(void) {
 #ifndef ROOST_STACK_PER_PROCESS
 const bool roost_has_stack_per_process = false;
 
-void roost_switch_to_scheduler(roost_thread *t, bool is_final) {
-  (void)is_final;
-  void *accesses[2];
-  roost_accesses_take(accesses);
+// For a process that stops in the middle of accesses: they lie on its stack meanwhile.
+__attribute__((noinline)) static void switch_with_accesses(roost_thread *t) {
+  void *accesses[2] = {t->accesses[0], t->accesses[1]};
   roost_switch(&t->process_sp, t->scheduler_sp);
   roost_accesses_put_back(accesses);
+}
+
+// Without open accesses, as nearly always, the switch is a tail call: a process that waits keeps no frame of it.
+void roost_switch_to_scheduler(roost_thread *t, bool is_final) {
+  (void)is_final;
+  roost_accesses_take(t->accesses);
+  if (__builtin_expect(t->accesses[0] != NULL, 0)) return switch_with_accesses(t);
+  return roost_switch(&t->process_sp, t->scheduler_sp);
 }
 
 static uint32_t enter(roost_thread *t, void *sp) {

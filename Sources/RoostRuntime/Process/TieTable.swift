@@ -5,9 +5,9 @@
 struct TieTable<Key: Hashable, Value> {
     static var fewCountMax: Int { 16 }
 
-    private var few: [(key: Key, value: Value)] = []
+    private var few: [(key: Key, value: Value)] = Array()
     /// Everything, once there have been more than a few; until it is empty again.
-    private var many: [Key: Value] = [:]
+    private var many = Dictionary<Key, Value>()
 
     var count: Int { few.count + many.count }
 

@@ -3,9 +3,13 @@
 internal import CRoost
 internal import Synchronization
 
-extension Runtime {
-    typealias Body = (borrowing ProcessContext<Never>) throws -> Void
+/// What a process runs. A struct: a bare closure that passes through generic code, as a cast does, is wrapped in two thunks, which cost
+/// an allocation each and frames on every parked stack.
+private struct Code<Message: Sendable> {
+    let body: (borrowing ProcessContext<Message>) throws -> Void
+}
 
+extension Runtime {
     /// Starts a process: `body` runs in it from its first line to its last. Any thread.
     ///
     /// What `body` captures belongs to the new process alone; the compiler checks it. An error that it throws is its exit reason.
@@ -55,7 +59,7 @@ extension Runtime {
             unsafe process.prepare(StraightLine.operations, home: home, heapLimit: limit == 0 ? .max : limit)
         }
         // Safe: a context is empty; its type parameter changes nothing about how the closure is called.
-        process.block.entry = unsafe unsafeBitCast(body, to: Body.self)
+        process.block.entry = unsafe unsafeBitCast(Code(body: body), to: Code<Never>.self).body
         if options.isPinned { process.block.flags.insert(.isPinned) }
         if let limit = options.mailboxCountMax { process.block.mailboxLimit = UInt32(clamping: limit) }
         if let link { process.extras.links.add(link, ()) }
