@@ -172,7 +172,10 @@ final class ProcessExtras {
     }
 
     var generation: UInt32 {
-        @inline(__always) get { unsafe withUnsafePointer(to: &block.account) { unsafe roost_account_generation($0) } }
+        // Safe: the account is the first field. By address, for `&block.account` would say that this thread alone uses it.
+        @inline(__always) get {
+            unsafe roost_account_generation(UnsafeRawPointer(pointer).assumingMemoryBound(to: roost_account.self))
+        }
     }
 
     // Safe: a live process has a home, and schedulers outlive their processes.
