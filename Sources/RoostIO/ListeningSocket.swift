@@ -41,7 +41,8 @@ package struct ListeningSocket: ~Copyable, Sendable {
     private static func removeStale(_ path: String, _ address: SocketAddress) {
         var status = stat()
         guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
-        let probe = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        // A listener whose backlog is full must not make this wait: it is alive.
+        let probe = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard probe >= 0 else { return }
         defer { close(probe) }
         let isAlive = unsafe address.withSockaddr { unsafe connect(probe, $0, $1) } == 0

@@ -109,6 +109,9 @@ package enum SystemCalls {
     /// Says that nothing more will be sent; the peer reads the end of the stream after what was sent before.
     package static func shutdownWriting(_ descriptor: CInt) { _ = Glibc.shutdown(descriptor, CInt(SHUT_WR)) }
 
+    /// Refuses connections from now on; the descriptor stays whose it is.
+    package static func stopListening(_ descriptor: CInt) { _ = Glibc.shutdown(descriptor, CInt(SHUT_RDWR)) }
+
     /// Closes with a reset instead of an orderly end: unsent data is dropped at once.
     package static func setResetOnClose(_ descriptor: CInt) {
         var linger = linger(l_onoff: 1, l_linger: 0)

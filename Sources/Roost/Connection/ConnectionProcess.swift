@@ -57,6 +57,7 @@ enum ConnectionProcess {
                 now: scheduler.now, blockByteCount: byteCount))
         connection.state.flags = flags
         unsafe process.setObject(UnsafeMutableRawPointer(connection.pointer))
+        if listener.isDraining { scheduler.tellToExit(process, .shutdown) }
         connection.state.deadline = .now() + listener.configuration.handshakeTimeout
         connection.armTimer(process, scheduler)
         let code = scheduler.watch(connection.state.descriptor, for: process)
@@ -98,18 +99,29 @@ extension ConnectionRef {
         if !state.outbound.isEmpty { flushOutbound(process, scheduler) }
         while state.phase == .open {
             if !state.flags.isDisjoint(with: .needsHandler) { try startHandler(process, scheduler) }
-            if process.isExiting { return exit(process, scheduler) }
+            if process.isExiting {
+                exit(process, scheduler)
+                if process.isFinished { return }
+            }
             if state.extras != nil { try deliverWaiting(process, scheduler) }
             if process.hasMessages { try receiveMessages(process, scheduler) }
             if state.timerDeadline <= scheduler.now { try timePassed(process, scheduler) }
-            if unsafe state.readBuffer != nil { try decode(process, scheduler) }
-            if state.extras?.waiting.isEmpty == false { continue }
-            if state.flags.contains(.hasBacklog) { try decodeBacklog(process, scheduler) }
-            guard state.phase == .open, state.flags.contains(.readable) else { break }
+            if unsafe state.readBuffer != nil {
+                try decode(process, scheduler)
+            } else if state.flags.contains(.hasBacklog) {
+                try decodeBacklog(process, scheduler)
+            }
+            // What came earlier is handled before the socket is read again.
+            if unsafe state.readBuffer != nil || !state.flags.isDisjoint(with: [.hasWaiting, .hasBacklog]) { continue }
+            guard state.flags.contains(.readable) else {
+                if process.hasMessages { continue }
+                break
+            }
+            guard state.phase == .open else { break }
             try read(process, scheduler)
             if isTurnOver { suspendTurn(process) }
         }
-        if state.phase == .lingering { linger(process, scheduler) }
+        if state.phase == .lingering, !state.flags.contains(.hasPeerEnded) { linger(process, scheduler) }
     }
 
     /// The reductions are used up.
@@ -120,12 +132,12 @@ extension ConnectionRef {
 
     func finishTurn(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         flush(process, scheduler)
+        if state.phase == .open, state.flags.contains(.hasPeerEnded) { awaitLastBytes() }
         if state.phase == .open, state.outbound.isEmpty, !closing(.flushed(role)) { closeSocket(process, scheduler) }
-        if state.phase == .lingering, state.outbound.isEmpty, !state.flags.contains(.hasPeerEnded) {
-            beginLingering(process, scheduler)
-        }
+        if state.phase == .lingering, state.outbound.isEmpty { beginLingering(process, scheduler) }
         if state.phase == .closed {
             terminateHandler(process)
+            destroyInitialHandler()
             process.finish(.normal)
             return
         }
@@ -157,7 +169,7 @@ extension ConnectionRef {
         state.flags.insert(.isInCallback)
         roost_handler_begin()
         do {
-            try body(route.handlerType, handler)
+            try unsafe state.handlerType._withUnsafeGuaranteedRef { type throws in try body(type, handler) }
         } catch {
             roost_handler_end()
             state.flags.remove(.isInCallback)
@@ -169,8 +181,14 @@ extension ConnectionRef {
 
     // MARK: Messages and time
 
+    /// Messages of other processes that are handled before the socket is looked at again: senders that never pause must not make a
+    /// connection deaf.
+    private static let messagesInARow = 64
+
     private func receiveMessages(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
-        while state.phase == .open, let node = process.takeNode(scheduler) {
+        var count = 0
+        while state.phase == .open, count < Self.messagesInARow, let node = process.takeNode(scheduler) {
+            count += 1
             roost_charge(4)
             defer { process.free(node, scheduler) }
             switch node.kind {

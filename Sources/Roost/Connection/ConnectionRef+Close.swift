@@ -83,10 +83,21 @@ extension ConnectionRef {
 
     // MARK: The socket's end
 
+    /// The peer has ended its side; it may still read ours. What waits for it has the close timeout to leave.
+    func awaitLastBytes() {
+        _ = state.closing.transportEnded()
+        state.phase = state.outbound.isEmpty ? .closed : .lingering
+        state.deadline = .now() + route.limits.closeTimeout
+    }
+
     func closeSocket(_ process: ProcessRef, _ scheduler: SchedulerRef) { state.phase = .closed }
 
     /// Everything is said: ends our side and throws away what the peer still sends, until it ends its side or the deadline comes.
     func beginLingering(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard !state.flags.contains(.hasPeerEnded) else {
+            state.phase = .closed
+            return
+        }
         guard !state.flags.contains(.isHalfClosed) else { return }
         state.flags.insert([.isHalfClosed, .readable])
         SystemCalls.shutdownWriting(state.descriptor)
@@ -126,6 +137,15 @@ extension ConnectionRef {
         state.flags.remove(.hasHandler)
         roost_handler_begin()
         route.handlerType.destroy(handler)
+        roost_handler_end()
+    }
+
+    /// Nothing restarts any more: the copy that restarts begin with goes.
+    func destroyInitialHandler() {
+        guard state.flags.contains(.hasInitialHandler) else { return }
+        state.flags.remove(.hasInitialHandler)
+        roost_handler_begin()
+        route.handlerType.destroy(initialHandler)
         roost_handler_end()
     }
 
@@ -174,10 +194,32 @@ extension ConnectionRef {
         case .open:
             if state.closing.deadline != nil {
                 if state.closing.deadlinePassed(at: now.nanoseconds) == .closeTransport { cut() }
+            } else if state.flags.contains(.hasPeerEnded) {
+                cut()
             } else {
                 keepAlive(at: now, process, scheduler)
             }
         }
+    }
+
+    /// As `timePassed`, while a callback is stopped on the process's stack: the handler's own timers wait until it returns. What the
+    /// connection is over for, the callback had the close timeout to finish; now its waiting calls throw. Scheduler context.
+    func timePassedWhileHandlerWaits(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        if state.timer != .none { scheduler.cancelTimer(state.timer) }
+        state.timer = .none
+        state.timerDeadline = .distantFuture
+        let now = MonotonicTime.now()
+        guard now >= state.deadline else { return }
+        let isOver = state.phase != .open || !state.closing.maySendMessages || state.flags.contains(.hasPeerEnded)
+        if isOver { scheduler.tellToExit(process, .shutdown) } else { keepAlive(at: now, process, scheduler) }
+    }
+
+    /// Asks for a wake-up at the connection's own next deadline. One that has passed is seen to when the callback returns.
+    func armDeadline(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard state.deadline < state.timerDeadline, state.deadline > scheduler.now, state.deadline < .distantFuture else { return }
+        if state.timer != .none { scheduler.cancelTimer(state.timer) }
+        state.timer = scheduler.armWake(process, at: state.deadline)
+        state.timerDeadline = state.deadline
     }
 
     /// Ends the connection although the peer has not taken everything: unsent bytes are dropped.

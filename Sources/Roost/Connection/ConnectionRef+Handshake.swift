@@ -30,8 +30,8 @@ extension ConnectionRef {
     private func readRequest(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
         let limits = listener.httpLimits
         let buffer = unsafe IOBuffers.of(scheduler).pointee.read
-        let kept = Int(state.residue.count)
         while state.phase == .handshake {
+            let kept = Int(state.residue.count)
             // A byte more than a head may have, so that one too long is seen to be.
             let room = min(IOBuffers.readByteCount - kept, 64 << 10)
             roost_charge(200)
@@ -54,8 +54,8 @@ extension ConnectionRef {
                 switch unsafe parser.parse(UnsafeRawBufferPointer(bytes)) {
                 case .needsMoreBytes:
                     unsafe state.residue.append(UnsafeRawBufferPointer(bytes), process, scheduler)
-                    if state.flags.contains(.readable) { process.wakeSelf() }
-                    return
+                    // After a hangup there is no further event: the socket is read to its end.
+                    guard state.flags.contains(.readable) else { return }
                 case .failure(let error):
                     refuseHead(error, process, scheduler)
                     return
@@ -111,7 +111,7 @@ extension ConnectionRef {
         roost_handler_begin()
         defer { roost_handler_end() }
         try route.handlerType.connect(request, handler, initialHandler)
-        state.flags.insert(.hasHandler)
+        state.flags.insert([.hasHandler, .hasInitialHandler])
     }
 
     /// The socket is a WebSocket now.
@@ -136,6 +136,7 @@ extension ConnectionRef {
     private func moved(to route: Route, _ process: ProcessRef, _ scheduler: SchedulerRef) -> ConnectionRef {
         let byteCount = Self.handlerOffset + 2 * route.handlerType.stride
         unsafe state.route = route
+        unsafe state.handlerType = .passUnretained(route.handlerType)
         guard byteCount > Int(state.blockByteCount) else { return self }
         let block = unsafe scheduler.allocate(byteCount: byteCount, for: process)
         let connection = unsafe ConnectionRef(block.bindMemory(to: ConnectionState.self, capacity: 1))

@@ -50,20 +50,22 @@ extension ConnectionRef {
             state.flags.remove(.readable)
             return nil
         case .endOfStream:
-            transportEnded("end of stream without a close frame")
+            // What it sent before is handled, and what is on its way to it leaves, before the connection ends (`finishTurn`).
+            peerEnded("end of stream without a close frame")
+            state.deadline = scheduler.now + route.limits.closeTimeout
             return nil
         case .failed(let code):
-            transportEnded(unsafe String(cString: strerror(code)))
+            peerEnded(unsafe String(cString: strerror(code)))
+            _ = state.closing.transportEnded()
+            state.phase = .closed
             return nil
         }
     }
 
-    private func transportEnded(_ message: String) {
+    private func peerEnded(_ message: String) {
         state.flags.remove(.readable)
         state.flags.insert(.hasPeerEnded)
         noteReason(CloseReason(.connectionLost, code: .abnormalClosure, message: message))
-        _ = state.closing.transportEnded()
-        state.phase = .closed
     }
 
     private func readDirectly(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
@@ -118,7 +120,7 @@ extension ConnectionRef {
             }
             if isTurnOver { suspendTurn(process) }
             // Told to end, or messages were put by while the callback waited: they come first.
-            if process.isExiting || state.extras?.waiting.isEmpty == false { return }
+            if process.isExiting || state.flags.contains(.hasWaiting) { return }
         }
         doneWithReadBuffer(scheduler)
     }
@@ -126,8 +128,9 @@ extension ConnectionRef {
     /// Decodes what a pause left undecoded.
     func decodeBacklog(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
         state.flags.remove(.hasBacklog)
-        let buffer = unsafe IOBuffers.of(scheduler).pointee.read
         let count = state.residue.count
+        guard count > 0 else { return }
+        let buffer = unsafe IOBuffers.of(scheduler).pointee.read
         unsafe _ = memcpy(buffer, state.residue.bytes.baseAddress!, Int(count))
         state.residue.release(process, scheduler)
         unsafe state.readBuffer = unsafe buffer
@@ -190,7 +193,9 @@ extension ConnectionRef {
     /// put by. Scheduler context: no handler code runs here.
     func serveWhileHandlerWaits(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         let wake = process.peekWakeFlags()
-        guard state.phase == .open, !wake.isDisjoint(with: [.readable, .writable, .hangup]) else { return }
+        let isDue = state.timerDeadline <= scheduler.now
+        guard isDue || hasUndecoded || !wake.isDisjoint(with: [.readable, .writable, .hangup]) else { return }
+        guard state.phase == .open || state.phase == .lingering else { return }
         if wake.contains(.writable) {
             state.flags.remove(.isBlocked)
             if !state.outbound.isEmpty { flushOutbound(process, scheduler) }
@@ -199,12 +204,43 @@ extension ConnectionRef {
         if wake.contains(.readable) { state.flags.insert(.readable) }
         process.clearWakeFlags([.readable, .writable, .hangup])
         serveReadBuffer(process, scheduler)
+        serveBacklog(process, scheduler)
         while state.phase == .open, state.flags.contains(.readable), !state.flags.contains(.isPaused), state.readCursor == state.readEnd {
             readForLater(process, scheduler)
         }
+        if isDue { timePassedWhileHandlerWaits(process, scheduler) }
         flush(process, scheduler)
-        // Nobody is there any more: the callback's waiting calls throw, so that the connection can end.
-        if state.phase != .open || !state.closing.maySendMessages { scheduler.tellToExit(process, .shutdown) }
+        if state.flags.contains(.hasPeerEnded) || !state.closing.mayReceive { endWritingWhileHandlerWaits() }
+        armDeadline(process, scheduler)
+        // The socket is gone: the callback's waiting calls throw, so that the connection can end.
+        if state.phase == .closed { scheduler.tellToExit(process, .shutdown) }
+    }
+
+    /// A callback stands before bytes that were read with those it handles: a ping or a close may be among them.
+    private var hasUndecoded: Bool {
+        state.readCursor < state.readEnd && state.flags.contains(.isInCallback) && !state.flags.contains(.isPaused)
+    }
+
+    /// The last frame has left: the peer need not wait for the callback to learn so.
+    private func endWritingWhileHandlerWaits() {
+        guard state.outbound.isEmpty, !state.closing.maySendMessages, !state.flags.contains(.isHalfClosed) else { return }
+        state.flags.insert(.isHalfClosed)
+        SystemCalls.shutdownWriting(state.descriptor)
+    }
+
+    /// Undecoded bytes that a pause left behind come before those that are still in the socket.
+    private func serveBacklog(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard state.phase == .open, state.flags.contains(.hasBacklog), !state.flags.contains(.isPaused), state.readCursor == state.readEnd
+        else { return }
+        state.flags.remove(.hasBacklog)
+        var backlog = state.residue
+        state.residue = ByteBlock()
+        let consumed = unsafe decodeForLater(backlog.bytes, process, scheduler)
+        if state.phase == .open {
+            unsafe state.residue.append(UnsafeRawBufferPointer(rebasing: backlog.bytes[consumed...]), process, scheduler)
+            if state.flags.contains(.isPaused) { state.flags.insert(.hasBacklog) }
+        }
+        backlog.release(process, scheduler)
     }
 
     /// What the process had read before it stopped, and not decoded, comes first. The buffer stays: a callback may look at it.
@@ -275,6 +311,7 @@ extension ConnectionRef {
         var header = (UInt64(payload.count) << 8 | UInt64(kind == .text ? 0 : 1)).littleEndian
         unsafe withUnsafeBytes(of: &header) { unsafe extras.waiting.append($0, process, scheduler) }
         unsafe extras.waiting.append(payload, process, scheduler)
+        state.flags.insert(.hasWaiting)
         if Int(extras.waiting.count) >= route.limits.waitingByteCountMax { state.flags.insert(.isPaused) }
     }
 
@@ -287,7 +324,7 @@ extension ConnectionRef {
                 state.delivering = extras.waiting
                 extras.waiting = ByteBlock()
                 extras.deliveringOffset = 0
-                state.flags.remove(.isPaused)
+                state.flags.subtract([.isPaused, .hasWaiting])
             }
             let offset = extras.deliveringOffset!
             guard offset < Int(state.delivering.count) else {
@@ -311,6 +348,9 @@ extension ConnectionRef {
     func keepBorrowed(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         flush(process, scheduler)
         if unsafe state.readBuffer != nil, !state.flags.contains(.ownsReadBuffer) { takeReadBuffer(process, scheduler) }
+        if hasUndecoded { process.wakeSelf() }
+        // `terminated` waits: the peer need not.
+        if state.phase == .closed, state.outbound.isEmpty { SystemCalls.shutdownWriting(state.descriptor) }
     }
 
     private func takeReadBuffer(_ process: ProcessRef, _ scheduler: SchedulerRef) {

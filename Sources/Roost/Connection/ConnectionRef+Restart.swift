@@ -13,8 +13,12 @@ extension ConnectionRef {
     func handlerThrew(_ error: any Error, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         if let exit = error as? ProcessExit, exit.reason.isNormal {
             process.ignoreExit()
+            if state.extras?.deliveringOffset == nil { state.delivering.release(process, scheduler) }
             beginClose(CloseReason(.draining, code: .goingAway, message: "shutting down"), process, scheduler)
-            return finishTurn(process, scheduler)
+            finishTurn(process, scheduler)
+            // What was read, and what the socket has, is still to be looked at: the client's close frame for one.
+            if !process.isFinished { process.wakeSelf() }
+            return
         }
         crashed(process, scheduler, destroysHandler: true)
         process.finish((error as? ProcessExit)?.reason ?? .error(error))
@@ -100,6 +104,7 @@ extension ConnectionRef {
         process.charge(byteCount: Int(state.blockByteCount) + blocks.reduce(0) { $0 + Int($1.capacity) })
         state.flags.insert(isAllowed && state.phase == .open ? .mustRestartHandler : .mustReportCrash)
         state.flags.insert(.readable)
+        if listener.isDraining { scheduler.tellToExit(process, .shutdown) }
         if scheduler.rewatch(state.descriptor, for: process) != 0 { state.flags.insert(.hasHangup) }
         armTimer(process, scheduler)
     }

@@ -150,6 +150,9 @@ extension ConnectionRef {
     }
 
     private func noteSent(_ sent: Int, of bytes: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        // The peer has taken what filled the kernel's buffer: it is there, although it may be busy and say nothing.
+        state.lastReceived = scheduler.now
+        state.flags.remove(.awaitsPong)
         if sent == bytes.count {
             state.outbound.release(process, scheduler)
             state.outboundHead = 0

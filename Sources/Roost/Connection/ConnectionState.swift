@@ -53,6 +53,10 @@ struct ConnectionFlags: OptionSet {
     static let mustReportCrash = Self(rawValue: 1 << 14)
     /// Accepted past the listener's limit: answered with 503.
     static let isSurplus = Self(rawValue: 1 << 15)
+    /// The copy of the handler that restarts begin with is initialised.
+    static let hasInitialHandler = Self(rawValue: 1 << 19)
+    /// Messages that were put by wait in `extras`.
+    static let hasWaiting = Self(rawValue: 1 << 18)
     /// Our side of the stream has been ended.
     static let isHalfClosed = Self(rawValue: 1 << 17)
     /// `residue` holds whole frames that a pause left undecoded.
@@ -90,6 +94,8 @@ final class ConnectionExtras {
     var decoder: FrameDecoder
     unowned(unsafe) let listener: Listener
     unowned(unsafe) var route: Route
+    /// Of `route`, which keeps it; here so that calling the handler neither retains nor releases anything.
+    var handlerType: Unmanaged<HandlerType>
     /// Undecoded bytes kept between reads: an incomplete head, frame header or control frame.
     var residue = ByteBlock()
     /// The pieces of a message that has not arrived whole.
@@ -125,6 +131,7 @@ final class ConnectionExtras {
         decoder = FrameDecoder(role: role, messageByteCountMax: route.limits.messageByteCountMax)
         unsafe self.listener = listener
         unsafe self.route = route
+        unsafe handlerType = .passUnretained(route.handlerType)
         unsafe readBuffer = nil
         lastReceived = now
         lastMessage = now

@@ -105,7 +105,7 @@ public struct Connection<Message: Sendable>: ~Copyable {
     public var subprotocol: String? { current.state.extras?.subprotocol }
 
     /// Bytes sent that the kernel has not taken: a sign of a slow client.
-    public var bufferedByteCount: Int { Int(current.state.outbound.count) }
+    public var bufferedByteCount: Int { Int(current.state.outbound.count - current.state.outboundHead) }
 
     /// How often this connection's handler has been restarted within the route's period.
     public var restartCount: Int { current.state.extras?.restartCount ?? 0 }

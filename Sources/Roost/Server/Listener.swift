@@ -145,13 +145,14 @@ final class Listener: @unchecked Sendable {  // `supervisors`, `acceptors` are w
     /// Stops accepting and tells every connection to close with 1001.
     func drain() {
         isDrainingFlag.store(true, ordering: .sequentiallyConsistent)
-        for scheduler in runtime.all where descriptor >= 0 {
-            scheduler.run { [descriptor] in scheduler.unwatch(descriptor) }
-        }
-        socket.withLock { $0 = nil }
+        if descriptor >= 0 { SystemCalls.stopListening(descriptor) }
         // A runtime may have several listeners and clients. Whose a connection is, its own scheduler's thread may look at.
+        let remaining = Countdown(runtime.schedulerCount)
         for scheduler in runtime.all {
             scheduler.run { [self] in
+                if descriptor >= 0 { scheduler.unwatch(descriptor) }
+                // Not before nobody accepts or watches any more: its number will be another socket's.
+                if remaining.isLast() { socket.withLock { $0 = nil } }
                 unsafe runtime.forEachProcess(ConnectionProcess.operations) { process in
                     guard process.home == scheduler, unsafe process.object != nil, ConnectionRef(process).listener === self else {
                         return
@@ -161,6 +162,13 @@ final class Listener: @unchecked Sendable {  // `supervisors`, `acceptors` are w
             }
         }
     }
+}
+
+/// Tells the last of several threads that it is the last.
+private final class Countdown: Sendable {
+    private let count: Atomic<Int>
+    init(_ count: Int) { self.count = Atomic(count) }
+    func isLast() -> Bool { count.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
 }
 
 /// Connections of one listener on one scheduler.
