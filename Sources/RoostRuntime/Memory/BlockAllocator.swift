@@ -120,7 +120,7 @@ enum BlockClass {
     private var batches: [[Batch]] = Array(repeating: [], count: BlockClass.count)
     private var chunk: UnsafeMutableRawPointer?
     private var chunkRemaining = 0
-    private static let chunkByteCount = 1 << 20
+    private var hasChunks = false
 
     private init() {}
 
@@ -143,12 +143,11 @@ enum BlockClass {
         let count = max(1, min(BlockAllocator.localMax(index), 16_384 / byteCount))
         if chunkRemaining < count * byteCount {
             // The rest of the old chunk, less than a batch, is given up.
-            let map = unsafe mmap(nil, Self.chunkByteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-            guard unsafe map != MAP_FAILED, let map = unsafe map else {
-                fatalError("out of memory: mmap of \(Self.chunkByteCount) bytes failed with errno \(errno)")
-            }
-            unsafe chunk = unsafe map
-            chunkRemaining = Self.chunkByteCount
+            unsafe chunk = unsafe HugePages.map(byteCount: HugePages.byteCount, PROT_READ | PROT_WRITE)
+            chunkRemaining = HugePages.byteCount
+            // A small program stays small: its first chunk is taken page by page.
+            if hasChunks { unsafe HugePages.advise(chunk!, byteCount: HugePages.byteCount) }
+            hasChunks = true
         }
         let start = unsafe chunk!
         unsafe chunk = unsafe start + count * byteCount
