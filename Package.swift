@@ -84,6 +84,13 @@ let package = Package(
             name: "roost-bench",
             dependencies: ["RoostRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict + switching),
+        .testTarget(
+            name: "RoostCommandTests",
+            dependencies: [
+                "RoostDaemon", "RoostDemo", "Roost", "roost", .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
         .testTarget(name: "RoostHTTPTests", dependencies: ["RoostHTTP"], swiftSettings: strict),
         .testTarget(name: "RoostWebSocketTests", dependencies: ["RoostWebSocket", "RoostHTTP"], swiftSettings: strict),
     ]

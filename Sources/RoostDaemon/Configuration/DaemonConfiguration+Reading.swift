@@ -57,7 +57,6 @@ extension DaemonConfiguration {
         integer(.maxLeakedBytes, &leakedByteCountMax)
         duration(.drainTimeout, &drainTimeout)
         integer(.maxConnections, &connectionCountMax)
-        isConnectionCountMaxChosen = reader.lookup.text([SettingKey.maxConnections.rawValue]) != nil
         duration(.handshakeTimeout, &handshakeTimeout)
         integer(.maxHeadBytes, &headByteCountMax)
     }

@@ -16,8 +16,6 @@ package struct DaemonConfiguration: Sendable, Equatable {
     package var drainTimeout: Duration
     /// Of each listener.
     package var connectionCountMax: Int
-    /// Somebody chose `connectionCountMax`; otherwise it may be lowered to what fits.
-    package var isConnectionCountMaxChosen = false
     package var handshakeTimeout: Duration
     package var headByteCountMax: Int
     /// What routes have that do not say otherwise.
@@ -39,6 +37,9 @@ package struct DaemonConfiguration: Sendable, Equatable {
         headByteCountMax = listener.headByteCountMax
         routes = [RouteEntry(path: "/echo", kind: .echo, settings: routeDefaults)]
     }
+
+    /// Somebody chose `connectionCountMax`; the default may be lowered to what fits.
+    package var isConnectionCountMaxChosen: Bool { connectionCountMax != DaemonConfiguration().connectionCountMax }
 
     package var server: ServerConfiguration {
         let routes = routes.map(\.route)

@@ -41,9 +41,15 @@ package enum Daemon {
         } catch {
             return fail("\(error)")
         }
+        let service = RoostService(server, logger: logger)
+        // Before anybody is told that it listens: who reads that may send a signal at once.
+        StopSignals.onFirst { name in
+            logger.notice("signal received", metadata: ["signal.name": "\(name)"])
+            service.shutDown()
+        }
         announce(server, configuration, logger)
         if case .lowered(let count) = verdict { tellLowered(to: count, limit, logger) }
-        return await run(server, logger)
+        return await run(service, logger)
     }
 
     /// Checks the configuration and says what it comes to.
@@ -98,18 +104,12 @@ package enum Daemon {
             ])
     }
 
-    private static func run(_ server: RoostServer, _ logger: Logger) async -> ExitStatus {
-        let service = RoostService(server, logger: logger)
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)],
-                logger: logger))
-        StopSignals.onFirst { name in
-            logger.notice("signal received", metadata: ["signal.name": "\(name)"])
-            Task { await group.triggerGracefulShutdown() }
-        }
+    /// Returns when the service has drained, which ends its group.
+    private static func run(_ service: RoostService, _ logger: Logger) async -> ExitStatus {
+        let configuration = ServiceGroupConfiguration(
+            services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)], logger: logger)
         do {
-            try await group.run()
+            try await ServiceGroup(configuration: configuration).run()
         } catch {
             return fail("the server ended: \(error)")
         }

@@ -41,7 +41,8 @@ package final class RoostService: Service {
         await Task { await drain() }.value
     }
 
-    private func shutDown() {
+    /// Asks for the drain, as a graceful shutdown does. Any time, also before `run`; once is enough.
+    package func shutDown() {
         cause.withLock { $0 = $0 ?? .shutdown }
         server.requestDrain()
     }
