@@ -17,6 +17,8 @@ struct EchoClient: ConnectionHandler {
     private var awaitedNumber: UInt64
     private var isOpen = false
     private var isEnding = false
+    /// A wrong answer came: nothing after it counts.
+    private var hasFailed = false
 
     init(_ share: SchedulerShare) {
         self.share = share
@@ -38,7 +40,7 @@ struct EchoClient: ConnectionHandler {
             for _ in 0..<share.plan.inFlight where !isEnding { send(at: MonotonicTime.now().nanoseconds, connection) }
         case .end:
             isEnding = true
-            if nextNumber == awaitedNumber { connection.close() }
+            if nextNumber == awaitedNumber, !hasFailed { connection.close() }
         }
     }
 
@@ -55,14 +57,14 @@ struct EchoClient: ConnectionHandler {
     }
 
     mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<Message>) {
-        let isExpected = isEnding && nextNumber == awaitedNumber
         // A wrong answer has been counted already.
-        share.recordEnd(reason, wasOpen: isOpen, isExpected: isExpected || reason.cause == .handlerClosed)
+        let isExpected = hasFailed || isEnding && nextNumber == awaitedNumber
+        share.recordEnd(reason, wasOpen: isOpen, isExpected: isExpected)
     }
 
     @inline(__always)
     private mutating func answered(isRight: Bool, byteCount: Int, _ connection: borrowing Connection<Message>) {
-        guard isRight, awaitedNumber != nextNumber else { return wronglyAnswered(byteCount, connection) }
+        guard isRight, awaitedNumber != nextNumber, !hasFailed else { return wronglyAnswered(byteCount, connection) }
         let now = MonotonicTime.now().nanoseconds
         share.recordRoundTrip(from: sentAt[slot(awaitedNumber)], to: now)
         awaitedNumber &+= 1
@@ -74,6 +76,7 @@ struct EchoClient: ConnectionHandler {
     }
 
     private mutating func wronglyAnswered(_ byteCount: Int, _ connection: borrowing Connection<Message>) {
+        guard !hasFailed else { return }
         let what =
             nextNumber == awaitedNumber
             ? "a message of \(byteCount) bytes came that nobody sent"
@@ -81,7 +84,7 @@ struct EchoClient: ConnectionHandler {
                 ? "an answer has \(byteCount) bytes instead of \(share.pattern.byteCount)"
                 : "an answer is not what was sent: other bytes, another kind of message, or out of order"
         share.errors.add(what + "; check that the URL is one of an echo server")
-        isEnding = true
+        hasFailed = true
         connection.close(.policyViolation, reason: "wrong answer")
     }
 

@@ -10,7 +10,7 @@ package struct EchoTest {
     package var warmup = Duration.seconds(1)
     package var duration = Duration.seconds(10)
     /// How long the last answers are waited for.
-    private static let endTimeout = Duration.seconds(5)
+    package var endTimeout = Duration.seconds(5)
 
     package init(_ target: TargetOptions, _ plan: EchoPlan) {
         self.target = target
@@ -46,9 +46,9 @@ package struct EchoTest {
             share.measurementEnded()
             for address in share.addresses { address.send(.end) }
         }
-        await generator.waitForEnd(timeout: Self.endTimeout)
+        await generator.waitForEnd(timeout: endTimeout)
         if generator.openCount > 0 {
-            generator.errors.add("\(generator.openCount) connections had messages unanswered \(Self.endTimeout) after the end")
+            generator.errors.add("\(generator.openCount) connections had messages unanswered \(endTimeout) after the end")
         }
         await generator.stop(timeout: .seconds(1))
         progress.finish()
@@ -152,6 +152,11 @@ package struct EchoReport: Sendable {
         var rows = [
             ("connections", "\(connectedCount) of \(connectionCount), each with \(plan.inFlight) in flight"),
             ("messages", "\(Format.grouped(plan.byteCount)) B, \(kind)"),
+        ]
+        guard connectedCount > 0 else {
+            return "echo \(url)\n" + Format.table(rows) + ReportParts.ending(nil, errors)
+        }
+        rows += [
             ("measured", Format.decimal(seconds, digits: 2) + " s"),
             ("round trips", Format.grouped(roundTripCount)),
             ("rate", Format.grouped(Int(rate)) + " round trips/s"),

@@ -153,11 +153,14 @@ final class Generator {
 
     /// A warning where this program, not the server, may have set the pace.
     var limitWarning: String? {
-        let busiest = shares.map { $0.usage.cpuShare + $0.usage.waitShare }.max() ?? 0
-        guard busiest >= 0.95 else { return nil }
-        let cpu = shares.map(\.usage.cpuShare).max() ?? 0
-        return cpu >= 0.9
-            ? "a scheduler of the load tester was \(Int(cpu * 100)) % busy: it may be the limit, not the server; give it more cores"
-            : "the load tester waited for a core: it shares its cores with other programs, and latencies contain the wait"
+        if let cpu = shares.map(\.usage.cpuShare).max(), cpu >= 0.9 {
+            return "a scheduler of the load tester was \(Int(cpu * 100)) % busy: it, not the server, may be the limit; "
+                + "give it more cores with --schedulers, or run several"
+        }
+        if let wait = shares.map(\.usage.waitShare).max(), wait >= 0.1 {
+            return "the load tester waited for a core \(Int(wait * 100)) % of the time: latencies contain the wait; "
+                + "give server and load tester cores of their own with taskset"
+        }
+        return nil
     }
 }

@@ -21,7 +21,7 @@ package struct ProcessMeter: Sendable {
     package var anonymousByteCount: Int? {
         guard let status = ProcessMeter.read("/proc/\(pid)/status") else { return nil }
         for line in status.split(separator: "\n") where line.hasPrefix("RssAnon:") {
-            return line.dropFirst(8).split(separator: " ").first.flatMap { Int($0.drop { $0 == "\t" }) }.map { $0 << 10 }
+            return line.dropFirst(8).split { $0 == " " || $0 == "\t" }.first.flatMap { Int($0) }.map { $0 << 10 }
         }
         return nil
     }

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LoadTesting
+import Logging
+import Roost
+
+/// A server in this program, on a free port, with one scheduler.
+struct TestServer {
+    let server: RoostServer
+
+    static func start(_ routes: [Route], listen: String = "127.0.0.1:0") async throws -> TestServer {
+        var configuration = ServerConfiguration(listeners: [ListenerConfiguration(address: listen, routes: routes)])
+        configuration.runtime.schedulerCount = 1
+        configuration.drainTimeout = .seconds(5)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        return TestServer(server: try await RoostServer.start(configuration, logger: logger))
+    }
+
+    func url(_ path: String) -> String { "ws://\(server.addresses[0])\(path)" }
+
+    func stop() async {
+        await server.drain()
+        server.stop()
+    }
+}
+
+extension TargetOptions {
+    /// For a short test: one scheduler.
+    static func short(_ url: String, connections: Int) -> TargetOptions {
+        var target = TargetOptions(url: url, connectionCount: connections)
+        target.schedulerCount = 1
+        return target
+    }
+}
+
+extension EchoTest {
+    /// Without warm-up, a fifth of a second.
+    static func short(
+        _ url: String, connections: Int = 3, byteCount: Int = 64, inFlight: Int = 4, isText: Bool = false
+    ) -> EchoTest {
+        let plan = EchoPlan(byteCount: byteCount, inFlight: inFlight, isText: isText)
+        var test = EchoTest(.short(url, connections: connections), plan)
+        test.warmup = .zero
+        test.duration = .milliseconds(200)
+        return test
+    }
+
+    func runQuietly() async throws -> EchoReport { try await run(Progress(isEnabled: false)) }
+}
+
+/// An echo that goes wrong in a way that is known.
+struct FaultyEcho: ConnectionHandler {
+    enum Fault: Sendable, CaseIterable {
+        case changedFirstByte, changedLastByte, shorter, longer, otherKind, twice, swapped
+    }
+
+    let fault: Fault
+    private var messageCount = 0
+    private var held: [UInt8] = []
+
+    init(_ fault: Fault) { self.fault = fault }
+
+    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) {
+        // Safe: copied within the call.
+        var copy = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+        messageCount += 1
+        guard messageCount >= 10 else { return connection.send(binary: copy).ignored }
+        switch fault {
+        case .changedFirstByte: copy[0] ^= 1
+        case .changedLastByte: copy[copy.count - 1] ^= 1
+        case .shorter: copy.removeLast()
+        case .longer: copy.append(0)
+        case .otherKind: return connection.send(String(decoding: copy, as: UTF8.self)).ignored
+        case .twice: connection.send(binary: copy)
+        case .swapped:
+            if held.isEmpty {
+                held = copy
+                return
+            }
+            connection.send(binary: copy)
+            copy = held
+            held = []
+        }
+        connection.send(binary: copy)
+    }
+}
+
+extension Bool {
+    /// Says that it does not matter whether the message was queued.
+    var ignored: Void { () }
+}
+
+/// Closes after some messages.
+struct ClosingEcho: ConnectionHandler {
+    private var left: Int
+
+    init(after count: Int) { left = count }
+
+    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) {
+        left -= 1
+        if left < 0 { connection.close(.goingAway, reason: "enough") } else { connection.send(binary: bytes) }
+    }
+}
+
+/// Takes everything and answers nothing.
+struct SilentHandler: ConnectionHandler {
+    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) {}
+}
+
+/// Answers each message after a while.
+struct SlowEcho: ConnectionHandler {
+    let delay: Duration
+
+    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) throws {
+        try connection.process.sleep(delay)
+        connection.send(binary: bytes)
+    }
+}
