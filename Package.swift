@@ -49,7 +49,8 @@ let package = Package(
         .target(
             name: "Roost",
             dependencies: [
-                "CRoost", "RoostRuntime", "RoostIO", "RoostHTTP", "RoostWebSocket", .product(name: "Logging", package: "swift-log"),
+                "CRoost", "RoostRuntime", "RoostIO", "RoostHTTP", "RoostWebSocket",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict + switching),
         .target(name: "RoostDemoChecked", swiftSettings: strict),
@@ -69,7 +70,8 @@ let package = Package(
         .target(
             name: "LoadTesting",
             dependencies: [
-                "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket", .product(name: "Histogram", package: "hdrhistogram-swift"),
+                "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "loadtest/LoadTesting", swiftSettings: strict + switching),
@@ -79,7 +81,8 @@ let package = Package(
             path: "loadtest/Command", swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",
-            dependencies: ["LoadTesting", "Roost", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
+            dependencies: ["LoadTesting", "Roost", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
         .executableTarget(
             name: "roost-bench",
             dependencies: ["RoostRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser")],

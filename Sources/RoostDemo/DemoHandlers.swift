@@ -3,7 +3,6 @@
 public import Roost
 internal import RoostDemoChecked
 
-
 /// What a demo handler does when it is sent the text `go`; until then it echoes.
 public enum Misbehaviour: String, Sendable, CaseIterable {
     case spin, deep

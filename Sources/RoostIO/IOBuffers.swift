@@ -75,7 +75,7 @@ package import RoostRuntime
     }
 
     private func unmapAll() {
-        for unsafe buffer in unsafe spares + [read] { unsafe _ = munmap(buffer, Self.readByteCount) }
+        for unsafebuffer in unsafe spares + [read] { unsafe _ = munmap(buffer, Self.readByteCount) }
         unsafe _ = munmap(gather, Self.gatherByteCount)
     }
 }

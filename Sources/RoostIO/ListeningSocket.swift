@@ -42,7 +42,8 @@ package struct ListeningSocket: ~Copyable, Sendable {
         var status = stat()
         guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
         // A listener whose backlog is full must not make this wait: it is alive.
-        let probe = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        let probe = socket(
+            AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard probe >= 0 else { return }
         defer { close(probe) }
         let isAlive = unsafe address.withSockaddr { unsafe connect(probe, $0, $1) } == 0
@@ -61,7 +62,8 @@ public struct ListenError: Error, CustomStringConvertible {
         let remedy =
             switch errno {
             case EADDRINUSE: "another program listens there: stop it or choose another port with --listen"
-            case EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE, and a unix socket a directory you may write: choose another"
+            case EACCES:
+                "ports below 1024 need CAP_NET_BIND_SERVICE, and a unix socket a directory you may write: choose another"
             case EADDRNOTAVAIL: "this machine has no such address: use one that `ip address` shows"
             case EMFILE, ENFILE: "no descriptor is left: raise the limit with `ulimit -n`"
             case ENOENT: "the directory of the unix socket does not exist: create it"

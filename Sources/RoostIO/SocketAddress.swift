@@ -28,7 +28,9 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         if host == "*" || host.isEmpty { host = "0.0.0.0" }
         if host.hasPrefix("["), host.hasSuffix("]") {
             var address = in6_addr()
-            guard unsafe inet_pton(AF_INET6, String(host.dropFirst().dropLast()), &address) == 1 else { throw .invalidHost(text) }
+            guard unsafe inet_pton(AF_INET6, String(host.dropFirst().dropLast()), &address) == 1 else {
+                throw .invalidHost(text)
+            }
             let (high, low) = unsafe withUnsafeBytes(of: address) {
                 unsafe ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
             }

@@ -69,10 +69,14 @@ package enum SystemCalls {
     }
 
     /// sendmsg(2) of two pieces in a row, without SIGPIPE. Retries EINTR.
-    package static func send(_ descriptor: CInt, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> WriteOutcome {
+    package static func send(_ descriptor: CInt, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer)
+        -> WriteOutcome
+    {
         unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { pieces in
-            unsafe pieces[0] = iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count)
-            unsafe pieces[1] = iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+            unsafe pieces[0] = iovec(
+                iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count)
+            unsafe pieces[1] = iovec(
+                iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
             var message = unsafe msghdr()
             unsafe message.msg_iov = pieces.baseAddress
             unsafe message.msg_iovlen = 2
@@ -99,7 +103,8 @@ package enum SystemCalls {
         switch errno {
         case EAGAIN: return .wouldBlock
         // Linux passes errors of the new connection on: the peer is gone, or unreachable.
-        case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, EPERM:
+        case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP,
+            ENETUNREACH, EPERM:
             return .aborted
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(errno: errno)
         case let code: return .failed(errno: code)
@@ -138,7 +143,8 @@ package enum SystemCalls {
     package static func connect(
         to address: SocketAddress, from source: SocketAddress? = nil
     ) throws(RuntimeError) -> OwnedDescriptor {
-        let raw = socket(address.family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        let raw = socket(
+            address.family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard raw >= 0 else { throw .systemCall("socket", errno) }
         let descriptor = OwnedDescriptor(adopting: raw)
         setNoDelay(raw)

@@ -45,5 +45,7 @@ func residentByteCount() -> Int {
 func report(_ kind: String, count: Int, nanosecondsEach: Double, bytesEach: Double? = nil) {
     func rounded(_ value: Double) -> Double { (value * 10).rounded() / 10 }
     let bytes = bytesEach.map { ",\"bytes_each\":\(rounded($0))" } ?? ""
-    print("{\"runtime\":\"roost\",\"kind\":\"\(kind)\",\"count\":\(count),\"ns_each\":\(rounded(nanosecondsEach))\(bytes)}")
+    print(
+        "{\"runtime\":\"roost\",\"kind\":\"\(kind)\",\"count\":\(count),\"ns_each\":\(rounded(nanosecondsEach))\(bytes)}"
+    )
 }

@@ -60,7 +60,8 @@ struct Ring: ParsableCommand {
 
 /// A process that is started with a monitor, ends, and is heard to have ended.
 struct Monitor: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Start processes with a monitor and wait for the end of each.")
+    static let configuration = CommandConfiguration(
+        abstract: "Start processes with a monitor and wait for the end of each.")
 
     @Option(help: "How many processes.") var processes = 500_000
 

@@ -12,7 +12,9 @@ struct Spawn: ParsableCommand {
     var processes = [100_000, 1_000_000]
 
     func validate() throws {
-        guard !processes.isEmpty, processes.allSatisfy({ $0 > 0 }) else { throw ValidationError("use --processes 1 or more") }
+        guard !processes.isEmpty, processes.allSatisfy({ $0 > 0 }) else {
+            throw ValidationError("use --processes 1 or more")
+        }
     }
 
     func run() throws {
@@ -44,7 +46,7 @@ struct Spawn: ParsableCommand {
     private static func runAlone(_ count: Int) throws {
         let words = ["roost-bench", "spawn", "--processes", "\(count)"]
         var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe word in unsafe arguments { unsafe free(word) } }
+        defer { for unsafeword in unsafe arguments { unsafe free(word) } }
         var child = pid_t()
         var status: CInt = 0
         guard unsafe posix_spawn(&child, "/proc/self/exe", nil, nil, &arguments, environ) == 0,

@@ -82,7 +82,8 @@ private struct Greeter: ConnectionHandler {
         ])
         try await withClient { client in
             let endpoint = try client.endpoint(
-                WebSocketURL(server.url("/greet?q=1")), subprotocols: ["a", "b"], headers: [HeaderField("X-Test", "hello")]
+                WebSocketURL(server.url("/greet?q=1")), subprotocols: ["a", "b"],
+                headers: [HeaderField("X-Test", "hello")]
             ) { Recorder(events: events) }
             for _ in 0..<connectionCount { endpoint.connect() }
             let all = await events.wait(for: 3 * connectionCount)
@@ -108,7 +109,10 @@ private struct Greeter: ConnectionHandler {
         try await withClient { client in
             try client.connect(to: "ws+unix:\(path):/echo") { Recorder(events: events) }
             let last = await events.wait(for: 4).last ?? ""
-            #expect(last.contains("connect_failed: cannot connect to unix:\(path): No such file or directory; no socket is there"), "\(last)")
+            #expect(
+                last.contains(
+                    "connect_failed: cannot connect to unix:\(path): No such file or directory; no socket is there"),
+                "\(last)")
         }
     }
 
@@ -146,7 +150,9 @@ private struct Greeter: ConnectionHandler {
     @Test("what cannot stand in a request is refused before anything is sent")
     func invalidRequest() async throws {
         try await withClient { client in
-            #expect(throws: ClientError.self) { try client.connect(to: "ws://h:1/", subprotocols: ["a b"]) { EchoHandler() } }
+            #expect(throws: ClientError.self) {
+                try client.connect(to: "ws://h:1/", subprotocols: ["a b"]) { EchoHandler() }
+            }
             #expect(throws: ClientError.invalidSource("1.2.3")) {
                 try client.connect(to: "ws://127.0.0.1:1/", from: "1.2.3") { EchoHandler() }
             }

@@ -38,7 +38,8 @@ private final class Counter: Sendable {
 
     @Test(
         "messages of any size come back as they were sent",
-        arguments: [0, 1, 7, 8, 9, 125, 126, 65_521, 65_522, 65_523, 65_535, 65_536, 65_537, 300_000, 1_000_000], [false, true])
+        arguments: [0, 1, 7, 8, 9, 125, 126, 65_521, 65_522, 65_523, 65_535, 65_536, 65_537, 300_000, 1_000_000],
+        [false, true])
     func sizes(byteCount: Int, isText: Bool) async throws {
         let server = try await TestServer.start([Route("/echo") { _ in EchoHandler() }])
         let report = try await EchoTest.short(
@@ -91,7 +92,8 @@ private final class Counter: Sendable {
         let report = try await test.runQuietly()
         await server.stop()
         #expect(report.totalRoundTripCount == 0)
-        #expect(report.errors.contains { $0.kind.hasPrefix("2 connections had messages unanswered") }, "\(report.errors)")
+        #expect(
+            report.errors.contains { $0.kind.hasPrefix("2 connections had messages unanswered") }, "\(report.errors)")
     }
 
     @Test("a server that takes 20 ms for an answer shows in every percentile")
@@ -112,7 +114,9 @@ private final class Counter: Sendable {
         #expect(report.connectedCount == 0)
         #expect(report.errors.map(\.count) == [3])
         let kind = report.errors.first?.kind ?? ""
-        #expect(kind.contains("/nope: server answered with status 404") && kind.hasSuffix("check the URL's path"), "\(kind)")
+        #expect(
+            kind.contains("/nope: server answered with status 404") && kind.hasSuffix("check the URL's path"), "\(kind)"
+        )
     }
 
     @Test("a server that is not there is named, with what to do")
@@ -150,15 +154,21 @@ private final class Counter: Sendable {
             }
         }
         #expect(await refusal { $0.target.connectionCount = 0 } == "--connections is 0; use 1 or more")
-        #expect(await refusal { $0.target.connectionCount = 100_000_000 }.contains("raise the limit with `ulimit -n 100000032`"))
+        #expect(
+            await refusal { $0.target.connectionCount = 100_000_000 }.contains(
+                "raise the limit with `ulimit -n 100000032`"))
         #expect(await refusal { $0.plan.inFlight = 0 } == "--in-flight is 0; use 1...65536")
         #expect(await refusal { $0.plan.byteCount = -1 } == "--size is -1; use 0...268435456")
         #expect(await refusal { $0.target.schedulerCount = 65 }.hasPrefix("--schedulers is 65"))
         #expect(await refusal { $0.target.serverPid = 4_194_305 }.hasPrefix("no process has the pid 4194305"))
-        #expect(await refusal { $0.target.headers = ["nonsense"] } == "header 'nonsense' has no colon; write it as 'Name: value'")
+        #expect(
+            await refusal { $0.target.headers = ["nonsense"] }
+                == "header 'nonsense' has no colon; write it as 'Name: value'")
         #expect(await refusal { $0.target.sourceAddresses = ["nowhere"] }.hasPrefix("source address 'nowhere'"))
         #expect(await refusal { $0.target.url = "wss://h/" }.contains("TLS"))
-        #expect(await refusal { $0.target.url = "ws://no-such-host.invalid/" }.hasPrefix("host 'no-such-host.invalid' was not found"))
+        #expect(
+            await refusal { $0.target.url = "ws://no-such-host.invalid/" }.hasPrefix(
+                "host 'no-such-host.invalid' was not found"))
     }
 
     @Test("the report's text and JSON have the figures")

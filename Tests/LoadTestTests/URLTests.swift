@@ -25,7 +25,8 @@ import Testing
     @Test(
         "a wrong URL is refused with the rule that it breaks",
         arguments: [
-            ("wss://h/", "TLS is not supported"), ("http://h/", "the scheme 'http' is not WebSocket's"), ("h:9001", "must begin with ws://"),
+            ("wss://h/", "TLS is not supported"), ("http://h/", "the scheme 'http' is not WebSocket's"),
+            ("h:9001", "must begin with ws://"),
             ("ws://h:0/", "'0' is no port"), ("ws://h:70000/", "'70000' is no port"), ("ws://:80/", "is no host"),
             ("ws://::1/", "in brackets"), ("ws://u:p@h/", "user names"), ("ws://h/a#b", "no fragment"),
             ("ws://h/a b", "percent-encoded"), ("ws+unix::/x", "unix socket"),

@@ -4,9 +4,7 @@ import RoostRuntime
 import RuntimeHandlers
 import Testing
 
-
 import Glibc
-
 
 /// Runs `body` in a process and waits for it: for exit tests, in which the program must not live that long.
 private func runAlone(_ body: @escaping @Sendable (borrowing ProcessContext<Int>) throws -> Void) async throws {
@@ -17,7 +15,9 @@ private func runAlone(_ body: @escaping @Sendable (borrowing ProcessContext<Int>
     exit(0)
 }
 
-private func text(_ result: ExitTest.Result?) -> String { String(decoding: result?.standardErrorContent ?? [], as: UTF8.self) }
+private func text(_ result: ExitTest.Result?) -> String {
+    String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+}
 
 extension RuntimeTests {
     @Suite("Hazard 8: a fault that is not a handler's ends the program", .timeLimit(.minutes(1)))

@@ -71,7 +71,9 @@ extension RuntimeTests {
                         for _ in 0..<Build.rounds(8_000) {
                             let pid = context.runtime.spawnElsewhere()
                             let reference = context.monitor(pid)
-                            guard try context.receiveDown(of: reference, timeout: .seconds(50)) != nil else { throw Refused() }
+                            guard try context.receiveDown(of: reference, timeout: .seconds(50)) != nil else {
+                                throw Refused()
+                            }
                         }
                         done.add()
                     }
@@ -81,7 +83,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A process linked to one that fails ends for the same reason; after a normal end it lives on", arguments: WatchedEnd.allCases)
+        @Test(
+            "A process linked to one that fails ends for the same reason; after a normal end it lives on",
+            arguments: WatchedEnd.allCases)
         func links(_ ending: WatchedEnd) async throws {
             try await withRuntime { runtime in
                 let reason = await runtime.outcome { context in
@@ -136,7 +140,9 @@ extension RuntimeTests {
             }
         }
 
-        enum Place: String, CaseIterable, Sendable { case parked, sleeping, spinning, neverStarted, yielding, selective }
+        enum Place: String, CaseIterable, Sendable {
+            case parked, sleeping, spinning, neverStarted, yielding, selective
+        }
 
         @Test("An exit signal ends a process wherever it is", arguments: Place.allCases, [false, true])
         func exitsEverywhere(_ place: Place, _ isKill: Bool) async throws {
@@ -161,7 +167,9 @@ extension RuntimeTests {
                     return try context.receiveDown(of: reference)!.reason
                 }
                 #expect(isKill ? reason.isKilled : reason.isShutdown, "\(reason)")
-                #expect(unwound.value == (place == .spinning || place == .neverStarted ? 0 : 1), "hazard 2: it unwinds where it can")
+                #expect(
+                    unwound.value == (place == .spinning || place == .neverStarted ? 0 : 1),
+                    "hazard 2: it unwinds where it can")
                 #expect(runtime.abandonedCount == (place == .spinning ? 1 : 0))
             }
         }
@@ -178,7 +186,9 @@ extension RuntimeTests {
                     let other = await runtime.reason(receiving: Int.self) { context in
                         context.exit(context.pid, .kill)
                         _ = try context.receive()
-                    } sending: { [] }
+                    } sending: {
+                        []
+                    }
                     #expect(other.isKilled)
                 }
                 await runtime.waitForProcessCount(0)
@@ -252,7 +262,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("demonitor takes an arrived Down out of the mailbox, also beside undeliverable nodes, and leaves preemption as it was")
+        @Test(
+            "demonitor takes an arrived Down out of the mailbox, also beside undeliverable nodes, and leaves preemption as it was"
+        )
         func demonitors() async throws {
             let destroyed = Counter()
             try await withRuntime(schedulers: 1) { runtime in

@@ -14,7 +14,8 @@ private struct Numbered: Sendable {
 extension RuntimeTests {
     @Suite("Mailboxes", .timeLimit(.minutes(2)))
     struct MailboxTests {
-        @Test("Messages of each sender arrive in order and exactly once: processes of two schedulers and outside threads")
+        @Test(
+            "Messages of each sender arrive in order and exactly once: processes of two schedulers and outside threads")
         func keepsOrderPerSender() async throws {
             let (insideCount, outsideCount, rounds) = (8, 4, 3_000)
             let destroyed = Counter()
@@ -34,7 +35,8 @@ extension RuntimeTests {
                     for sender in 0..<insideCount {
                         runtime.spawn { context in
                             for number in 0..<rounds {
-                                receiver.send(Numbered(sender: sender, number: number, payload: Payload(number, destroyed)))
+                                receiver.send(
+                                    Numbered(sender: sender, number: number, payload: Payload(number, destroyed)))
                                 if number % 97 == sender { try context.yield() }
                             }
                         }
@@ -42,7 +44,8 @@ extension RuntimeTests {
                     for sender in insideCount..<insideCount + outsideCount {
                         DispatchQueue.global().async {
                             for number in 0..<rounds {
-                                receiver.send(Numbered(sender: sender, number: number, payload: Payload(number, destroyed)))
+                                receiver.send(
+                                    Numbered(sender: sender, number: number, payload: Payload(number, destroyed)))
                             }
                         }
                     }
@@ -80,7 +83,11 @@ extension RuntimeTests {
                             }
                             finished.add()
                         }
-                        if sender % 2 == 0 { runtime.spawn { _ in send() } } else { DispatchQueue.global().async(execute: send) }
+                        if sender % 2 == 0 {
+                            runtime.spawn { _ in send() }
+                        } else {
+                            DispatchQueue.global().async(execute: send)
+                        }
                     }
                     _ = go
                     await finished.wait(for: senders)
@@ -127,7 +134,10 @@ extension RuntimeTests {
                         while running.value == 0 {
                             guard let address = target.withLock({ $0 }) else { continue }
                             sent.add()
-                            address.send(Numbered(sender: sender, number: Int(address.pid.generation), payload: Payload(0, destroyed)))
+                            address.send(
+                                Numbered(
+                                    sender: sender, number: Int(address.pid.generation), payload: Payload(0, destroyed))
+                            )
                         }
                         sent.add(1_000_000_000)
                     }
@@ -137,9 +147,13 @@ extension RuntimeTests {
                         let generation = Int(context.pid.generation)
                         target.withLock { [address = context.address] in $0 = address }
                         for _ in 0..<3 {
-                            if let message = try context.receive(timeout: .zero), message.number != generation { wrong.add() }
+                            if let message = try context.receive(timeout: .zero), message.number != generation {
+                                wrong.add()
+                            }
                         }
-                    } sending: { [] }
+                    } sending: {
+                        []
+                    }
                 }
                 running.add()
                 await sent.wait(atLeast: 3_000_000_000)
@@ -164,7 +178,8 @@ extension RuntimeTests {
                     let reference = Reference.next()
                     Undelivered.push(Payload(1, destroyed), kind: .message, for: stale)
                     Undelivered.push(
-                        Signal.monitor(reference: reference, observer: .process(context.pid)), kind: .signal, for: stale)
+                        Signal.monitor(reference: reference, observer: .process(context.pid)), kind: .signal, for: stale
+                    )
                     receiver.send(Payload(7, destroyed))
                     return try context.receiveDown(of: reference, timeout: .seconds(30))?.reason
                 }
@@ -185,7 +200,8 @@ extension RuntimeTests {
                         let (receiver, reference) = context.spawnMonitor(receiving: Int.self) { context in
                             var taken: [Int] = []
                             for want in wanted {
-                                if let number = try context.receive(timeout: .zero, matching: { $0 == want ? $0 : nil }) {
+                                if let number = try context.receive(timeout: .zero, matching: { $0 == want ? $0 : nil })
+                                {
                                     taken.append(number)
                                 } else {
                                     taken.append(-1)
@@ -307,7 +323,9 @@ extension RuntimeTests {
                 if case .longMailbox = event { reports.add() }
             } _: { runtime in
                 let reasons = try await runtime.value { context in
-                    let (bounded, first) = context.spawnMonitor(receiving: Int.self, options: ProcessOptions(mailboxCountMax: 500)) { context in
+                    let (bounded, first) = context.spawnMonitor(
+                        receiving: Int.self, options: ProcessOptions(mailboxCountMax: 500)
+                    ) { context in
                         try context.sleep(.seconds(60))
                     }
                     for number in 0..<5_000 { bounded.send(number) }

@@ -6,9 +6,7 @@ import Testing
 
 @testable import RoostRuntime
 
-
 import Glibc
-
 
 extension RuntimeTests {
     @Suite("Blocks of memory", .timeLimit(.minutes(1)))
@@ -70,7 +68,9 @@ extension RuntimeTests {
                         let blocks = (0..<2_000).map { _ in UInt(bitPattern: producer.allocate(byteCount: 100)) }
                         seen.formUnion(blocks)
                         if Set(blocks).count != 2_000 { Issue.record("a block was handed out twice") }
-                        for block in blocks { consumer.free(UnsafeMutableRawPointer(bitPattern: block)!, byteCount: 100) }
+                        for block in blocks {
+                            consumer.free(UnsafeMutableRawPointer(bitPattern: block)!, byteCount: 100)
+                        }
                     }
                     continuation.resume(returning: seen.count)
                 }
@@ -86,7 +86,9 @@ extension RuntimeTests {
                     for _ in 0..<1_500 { runtime.spawn { _ in } }
                     await runtime.waitForProcessCount(0)
                 }
-                #expect(ProcessTable.slotCount - before <= 16 * ProcessTable.chunkCount, "60,000 processes, 1,500 at a time")
+                #expect(
+                    ProcessTable.slotCount - before <= 16 * ProcessTable.chunkCount, "60,000 processes, 1,500 at a time"
+                )
             }
         }
     }
@@ -97,7 +99,9 @@ extension RuntimeTests {
     struct MemoryTests {
         enum Hog: String, CaseIterable, Sendable { case appending, smallObjects, atOnce, absurd }
 
-        @Test("A process that hoards memory is ended with the reason heapLimit, and nothing else is", .enabled(if: Build.isPlain), arguments: Hog.allCases)
+        @Test(
+            "A process that hoards memory is ended with the reason heapLimit, and nothing else is",
+            .enabled(if: Build.isPlain), arguments: Hog.allCases)
         func endsHogs(_ hog: Hog) async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let ticks = Counter()
@@ -139,7 +143,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("What a process has allocated is booked exactly, and is nothing once it is freed", .enabled(if: Build.isPlain))
+        @Test(
+            "What a process has allocated is booked exactly, and is nothing once it is freed",
+            .enabled(if: Build.isPlain))
         func accountsExactly() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let figures = try await runtime.value { context in
@@ -149,7 +155,9 @@ extension RuntimeTests {
                         withoutPreemption { figures.reserveCapacity(64) }
                         let alignments = [16, 32, 64, 4_096]
                         let base = Inspection.allocatedByteCount()
-                        func delta(_ expected: Int) { figures.append(Inspection.allocatedByteCount() - base - expected) }
+                        func delta(_ expected: Int) {
+                            figures.append(Inspection.allocatedByteCount() - base - expected)
+                        }
                         // opaque: the compiler knows malloc, and would not count what it can do without.
                         var block = opaque(malloc(1_000)!)
                         delta(1_000)
@@ -184,7 +192,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("What another process or thread frees is taken off the account of who allocated it", .enabled(if: Build.isPlain))
+        @Test(
+            "What another process or thread frees is taken off the account of who allocated it",
+            .enabled(if: Build.isPlain))
         func booksFreesByOthers() async throws {
             try await withRuntime { runtime in
                 let left = try await runtime.value { context in
@@ -231,7 +241,8 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A parked stack is booked on its process, and not when the process has ended", .enabled(if: Build.isPlain))
+        @Test(
+            "A parked stack is booked on its process, and not when the process has ended", .enabled(if: Build.isPlain))
         func booksParkedStacks() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let byteCounts = try await runtime.value { context in
@@ -248,7 +259,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("Memory comes back: rounds of processes that receive, fail and are ended need no more of it than the first ones", .enabled(if: Build.isPlain))
+        @Test(
+            "Memory comes back: rounds of processes that receive, fail and are ended need no more of it than the first ones",
+            .enabled(if: Build.isPlain))
         func memoryComesBack() async {
             // In a program of its own: other tests allocate meanwhile.
             await #expect(processExitsWith: .success) {

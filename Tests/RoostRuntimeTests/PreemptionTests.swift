@@ -7,7 +7,9 @@ import Testing
 extension RuntimeTests {
     @Suite("A process that loops costs the others nothing", .timeLimit(.minutes(1)))
     struct PreemptionTests {
-        @Test("A loop of any shape lets the other processes of its scheduler run, and is ended by a kill", arguments: LoopShape.allCases)
+        @Test(
+            "A loop of any shape lets the other processes of its scheduler run, and is ended by a kill",
+            arguments: LoopShape.allCases)
         func preemptsEveryLoop(_ shape: LoopShape) async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let started = Counter()
@@ -64,7 +66,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("Hazard 9: the stack of a process preempted in deep recursion counts towards its heap limit", .enabled(if: Build.isPlain))
+        @Test(
+            "Hazard 9: the stack of a process preempted in deep recursion counts towards its heap limit",
+            .enabled(if: Build.isPlain))
         func countsDeepStacks() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let options = ProcessOptions(heapByteCountMax: 100_000)

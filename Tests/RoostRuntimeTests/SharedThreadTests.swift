@@ -10,7 +10,9 @@ import Testing
 extension RuntimeTests {
     @Suite("Processes of one thread do not lock each other out", .timeLimit(.minutes(1)), .serialized)
     struct SharedThreadTests {
-        @Test("Hazard 4: a global whose initialiser is long is initialised once, by the first of many processes that need it")
+        @Test(
+            "Hazard 4: a global whose initialiser is long is initialised once, by the first of many processes that need it"
+        )
         func initialisesGlobals() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let sum = Counter()
@@ -20,7 +22,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("Hazard 4: a trap in the initialiser of a global ends its process, and the next one initialises it", arguments: [false, true])
+        @Test(
+            "Hazard 4: a trap in the initialiser of a global ends its process, and the next one initialises it",
+            arguments: [false, true])
         func retriesGlobals(_ overflows: Bool) async throws {
             try await withRuntime { runtime in
                 isTrappingInGlobal = true
@@ -42,7 +46,8 @@ extension RuntimeTests {
         func printsUnderNoLock() async throws {
             try await withRuntime { runtime in
                 for round in 0..<20 {
-                    runtime.spawn { _ in printSlowly(PrintsSlowly(rounds: 50_000, cause: round % 4 == 3 ? .index : nil)) }
+                    runtime.spawn { _ in printSlowly(PrintsSlowly(rounds: 50_000, cause: round % 4 == 3 ? .index : nil))
+                    }
                 }
                 await runtime.waitForProcessCount(0)
                 #expect(runtime.trapCount == 5)
@@ -138,7 +143,9 @@ extension RuntimeTests {
                     }
                     runtime.whenEnded(process.pid) { _, _ in ended.add() }
                     pids.append(process)
-                    if number % 11 == 0, let victim = pids.randomElement(using: &random) { runtime.exit(victim.pid, .kill) }
+                    if number % 11 == 0, let victim = pids.randomElement(using: &random) {
+                        runtime.exit(victim.pid, .kill)
+                    }
                 }
                 await ended.wait(for: count)
                 await runtime.waitForProcessCount(0)

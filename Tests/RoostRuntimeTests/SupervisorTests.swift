@@ -65,7 +65,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A start that throws ends the children already started, right to left, and is the error of the supervisor's start")
+        @Test(
+            "A start that throws ends the children already started, right to left, and is the error of the supervisor's start"
+        )
         func failsToStart() async throws {
             let journal = Journal()
             try await withRuntime { runtime in
@@ -92,7 +94,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A supervisor ends with the process that started it, and its children end with it", arguments: [true, false])
+        @Test(
+            "A supervisor ends with the process that started it, and its children end with it",
+            arguments: [true, false])
         func endsWithItsOwner(isKilled: Bool) async throws {
             let journal = Journal()
             try await withRuntime { runtime in
@@ -163,7 +167,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("Restarts past the intensity: its children end, right to left, then the supervisor does, with reason shutdown")
+        @Test(
+            "Restarts past the intensity: its children end, right to left, then the supervisor does, with reason shutdown"
+        )
         func givesUp() async throws {
             let journal = Journal()
             try await withRuntime { runtime in
@@ -232,8 +238,10 @@ extension RuntimeTests {
             let journal = Journal()
             try await withRuntime { runtime in
                 let inner = ChildSpecification.supervisor(
-                    "inner", intensity: RestartIntensity(0, in: .seconds(1)), children: [worker("a"), child("b", journal)])
-                let outer = try await Supervisor.start(in: runtime, children: [inner, worker("c")], onReport: journal.report)
+                    "inner", intensity: RestartIntensity(0, in: .seconds(1)),
+                    children: [worker("a"), child("b", journal)])
+                let outer = try await Supervisor.start(
+                    in: runtime, children: [inner, worker("c")], onReport: journal.report)
                 await journal.wait(for: ["b ready"])
                 let before = try await outer.children
                 let address = try #require(try await outer.address(of: "inner", receiving: Supervisor.Request.self))
@@ -409,7 +417,9 @@ extension RuntimeTests {
             try await withRuntime { runtime in
                 let supervisor = try await Supervisor.start(
                     in: runtime,
-                    children: [worker("a"), .supervisor("s", children: [worker("x")]), worker("b", restart: .transient)])
+                    children: [
+                        worker("a"), .supervisor("s", children: [worker("x")]), worker("b", restart: .transient),
+                    ])
                 try await supervisor.endChild("b", .return, runtime)
                 try await supervisor.startChild(worker("c"))
                 let children = try await supervisor.children
@@ -417,7 +427,8 @@ extension RuntimeTests {
                 #expect(children.map(\.kind) == [.worker, .supervisor, .worker, .worker])
                 #expect(children.map { $0.pid != nil } == [true, true, false, true])
                 #expect(
-                    try await supervisor.counts == ChildCounts(specifications: 4, active: 3, supervisors: 1, workers: 3))
+                    try await supervisor.counts == ChildCounts(specifications: 4, active: 3, supervisors: 1, workers: 3)
+                )
                 #expect(try await supervisor.address(of: "a", receiving: Int.self) == nil, "a child of another type")
                 await supervisor.stop()
             }
@@ -439,12 +450,15 @@ extension RuntimeTests {
                     try supervisor.terminateChild(adders[1].pid, from: process)
                     let left = try supervisor.children(from: process).map(\.pid)
                     #expect(left == [adders[0].pid, adders[2].pid])
-                    #expect(throws: SupervisorError.self) { try supervisor.terminateChild(adders[1].pid, from: process) }
+                    #expect(throws: SupervisorError.self) {
+                        try supervisor.terminateChild(adders[1].pid, from: process)
+                    }
                     return sums
                 }
                 #expect(sums == [0, 1, 2])
                 #expect(
-                    try await supervisor.counts == ChildCounts(specifications: 2, active: 2, supervisors: 0, workers: 2))
+                    try await supervisor.counts == ChildCounts(specifications: 2, active: 2, supervisors: 0, workers: 2)
+                )
                 await supervisor.stop()
                 await runtime.waitForProcessCount(0)
             }
@@ -538,7 +552,9 @@ extension RuntimeTests {
             let destroyed = Counter()
             try await withRuntime { runtime in
                 let answer = try await runtime.value { process in
-                    let echo = process.spawnLink(receiving: ReplyAddress<Payload>.self) { try $0.receive().send(Payload(7, destroyed)) }
+                    let echo = process.spawnLink(receiving: ReplyAddress<Payload>.self) {
+                        try $0.receive().send(Payload(7, destroyed))
+                    }
                     return try process.call(echo) { $0 }.number
                 }
                 #expect(answer == 7)
@@ -584,8 +600,12 @@ extension RuntimeTests {
                         } catch CallError.timedOut { isLate = true }
                         let address = caller.address
                         let second = try caller.call(callee) { Question(answer: $0, goesOn: address) }.number
-                        guard isLate, second == 2, case .message(true)? = try caller.receiveAny() else { throw Refused() }
-                        guard try caller.receiveAny(timeout: .zero) == nil, Inspection.monitorCount() == 0 else { throw Refused() }
+                        guard isLate, second == 2, case .message(true)? = try caller.receiveAny() else {
+                            throw Refused()
+                        }
+                        guard try caller.receiveAny(timeout: .zero) == nil, Inspection.monitorCount() == 0 else {
+                            throw Refused()
+                        }
                     }
                     return try process.receiveDown(of: me.reference)!.reason
                 }
@@ -616,7 +636,8 @@ private func obey(_ process: borrowing ProcessContext<RuntimeTests.SupervisorTes
 
 /// A child that notes its start, that it is ready to be asked to end, and that it ends when asked.
 private func child(
-    _ id: String, _ journal: Journal, shutdown: ChildSpecification.Shutdown = .timeout(.seconds(50)), isReadyFirst: Bool = false
+    _ id: String, _ journal: Journal, shutdown: ChildSpecification.Shutdown = .timeout(.seconds(50)),
+    isReadyFirst: Bool = false
 ) -> ChildSpecification {
     .starting(id, shutdown: shutdown) { supervisor in
         journal.note("\(id) starts")

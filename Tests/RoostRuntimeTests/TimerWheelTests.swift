@@ -57,12 +57,14 @@ extension RuntimeTests {
                     if let deadline = wheel.nextDeadline(), Bool.random(using: &random), deadline.nanoseconds > now {
                         now = deadline.nanoseconds
                     } else {
-                        now += UInt64.random(in: 0..<scales[Int.random(in: 0..<scales.count, using: &random)] * 1_000, using: &random)
+                        now += UInt64.random(
+                            in: 0..<scales[Int.random(in: 0..<scales.count, using: &random)] * 1_000, using: &random)
                     }
                     elapsed = max(elapsed, (now - start) / 1_000_000)
                     let earliest = reference.timers.values.map(\.tick).min()
                     if let earliest, let deadline = wheel.nextDeadline() {
-                        #expect((deadline.nanoseconds - start) / 1_000_000 <= earliest, "slept past a timer, seed \(seed)")
+                        #expect(
+                            (deadline.nanoseconds - start) / 1_000_000 <= earliest, "slept past a timer, seed \(seed)")
                     }
                     let due = reference.timers
                     let fired = Self.drain(&wheel, at: now)
@@ -75,7 +77,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("A timer in the far future neither fires nor keeps the wheel busy", arguments: [1, 2, 63, 64, 65, 1_000, 1 << 30, 1 << 36 + 1])
+        @Test(
+            "A timer in the far future neither fires nor keeps the wheel busy",
+            arguments: [1, 2, 63, 64, 65, 1_000, 1 << 30, 1 << 36 + 1])
         func keepsFarTimers(_ startTicks: UInt64) {
             var wheel = TimerWheel(start: MonotonicTime(nanoseconds: 0))
             let now = startTicks * 1_000_000
@@ -90,7 +94,9 @@ extension RuntimeTests {
         @Test("takeAny empties the wheel")
         func empties() {
             var wheel = TimerWheel(start: MonotonicTime(nanoseconds: 0))
-            for number in 1...500 as ClosedRange<UInt64> { _ = wheel.arm(at: MonotonicTime(nanoseconds: number * number * 777_777), .wake(number)) }
+            for number in 1...500 as ClosedRange<UInt64> {
+                _ = wheel.arm(at: MonotonicTime(nanoseconds: number * number * 777_777), .wake(number))
+            }
             var count = 0
             while wheel.takeAny() != nil { count += 1 }
             #expect(count == 500)

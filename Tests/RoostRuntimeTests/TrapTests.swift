@@ -9,7 +9,9 @@ import Testing
 extension RuntimeTests {
     @Suite("A process that traps ends itself and nothing else", .timeLimit(.minutes(1)))
     struct TrapTests {
-        @Test("A trap of any kind becomes the exit reason, with a backtrace that names the function", arguments: TrapCause.allCases)
+        @Test(
+            "A trap of any kind becomes the exit reason, with a backtrace that names the function",
+            arguments: TrapCause.allCases)
         func containsEveryTrap(_ cause: TrapCause) async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let reason = await runtime.outcome { _ in cause.trap() }
@@ -42,9 +44,11 @@ extension RuntimeTests {
             try await withRuntime(schedulers: 1) { runtime in
                 for _ in 0..<20 {
                     let reason = await runtime.outcome { _ in violateExclusivity() }
-                let trap = try #require(reason.trap)
+                    let trap = try #require(reason.trap)
                     #expect(trap.kind == .abort)
-                    #expect(trap.message?.contains("verlapping accesses") == true || trap.message?.contains("Simultaneous accesses") == true)
+                    #expect(
+                        trap.message?.contains("verlapping accesses") == true
+                            || trap.message?.contains("Simultaneous accesses") == true)
                     let count = try await runtime.value { _ in
                         let box = CheckedBox()
                         box.update { $0.append(1) }
@@ -55,7 +59,9 @@ extension RuntimeTests {
             }
         }
 
-        @Test("Hazard 5: accesses that checked code holds open belong to the process, also when it is preempted or traps inside them")
+        @Test(
+            "Hazard 5: accesses that checked code holds open belong to the process, also when it is preempted or traps inside them"
+        )
         func keepsAccessRecordsApart() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let ended = Counter()
@@ -157,12 +163,16 @@ extension RuntimeTests {
             }
         }
 
-        @Test("Hazard 7: a message whose deinit traps, in the receiver's hands, ends the receiver", arguments: [TrapCause.index, .fatal, .cast])
+        @Test(
+            "Hazard 7: a message whose deinit traps, in the receiver's hands, ends the receiver",
+            arguments: [TrapCause.index, .fatal, .cast])
         func containsTrapsInMessageDeinit(_ cause: TrapCause) async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let reason = await runtime.reason(receiving: TrapsInDeinit.self) { context in
                     _ = try context.receive()
-                } sending: { [TrapsInDeinit(cause)] }
+                } sending: {
+                    [TrapsInDeinit(cause)]
+                }
                 #expect(reason.trap != nil, "\(reason)")
             }
         }
@@ -172,13 +182,17 @@ extension RuntimeTests {
             try await withRuntime(schedulers: 1) { runtime in
                 let reason = await runtime.reason(receiving: TrapsInDeinit.self) { context in
                     _ = try context.receive { _ in true }
-                } sending: { [TrapsInDeinit(.index)] }
+                } sending: {
+                    [TrapsInDeinit(.index)]
+                }
                 #expect(reason.trap != nil, "\(reason)")
                 #expect(runtime.trapCount == 1)
             }
         }
 
-        @Test("Hazard 7: messages that trap when the mailbox is destroyed do not keep the others from being destroyed, nor change the reason")
+        @Test(
+            "Hazard 7: messages that trap when the mailbox is destroyed do not keep the others from being destroyed, nor change the reason"
+        )
         func destroysTheRestOfTheMailbox() async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let destroyed = Counter()
@@ -187,7 +201,8 @@ extension RuntimeTests {
                     throw Refused(number: 3)
                 } sending: {
                     (0..<10).map { number in
-                        number % 3 == 1 ? TrapsInDeinit(.index) as any Sendable : Payload(number, destroyed) as any Sendable
+                        number % 3 == 1
+                            ? TrapsInDeinit(.index) as any Sendable : Payload(number, destroyed) as any Sendable
                     }
                 }
                 await runtime.waitForProcessCount(0)
@@ -203,7 +218,9 @@ extension RuntimeTests {
                 let reason = await runtime.reason(receiving: TrapsInDeinit.self) { context in
                     try context.sleep(.milliseconds(1))
                     TrapCause.fatal.trap()
-                } sending: { [TrapsInDeinit(.index), TrapsInDeinit(.index)] }
+                } sending: {
+                    [TrapsInDeinit(.index), TrapsInDeinit(.index)]
+                }
                 #expect(reason.trap?.message?.contains("the cause of it") == true, "\(reason)")
             }
         }
@@ -212,7 +229,8 @@ extension RuntimeTests {
         func containsTrapsInCapturedState(_ isKilledFirst: Bool) async throws {
             try await withRuntime(schedulers: 1) { runtime in
                 let reason = try await runtime.value { context in
-                    let (pid, reference) = context.spawnMonitor { [state = TrapsInDeinit(.index)] _ in _ = opaque(state) }
+                    let (pid, reference) = context.spawnMonitor { [state = TrapsInDeinit(.index)] _ in _ = opaque(state)
+                    }
                     if isKilledFirst { context.exit(pid, .kill) }
                     return try context.receiveDown(of: reference)!.reason
                 }
@@ -227,7 +245,9 @@ extension RuntimeTests {
                 let destroyed = Counter()
                 let reason = await runtime.reason(receiving: (any Sendable).self) { context in
                     try context.sleep(.milliseconds(1))
-                } sending: { [Payload(1, destroyed), SpinsInDeinit(), Payload(2, destroyed)] }
+                } sending: {
+                    [Payload(1, destroyed), SpinsInDeinit(), Payload(2, destroyed)]
+                }
                 _ = reason
                 await runtime.waitForProcessCount(0)
                 #expect(destroyed.value == 2)
@@ -244,7 +264,8 @@ extension RuntimeTests {
                     _ = try context.receiveDown(of: reference)
                     for _ in 0..<100 {
                         _ = context.send(TrapsInDeinit(.index) as any Sendable, to: dead, after: .zero)
-                        _ = context.send(WorksInDeinit(rounds: 10_000) { done.add() } as any Sendable, to: dead, after: .zero)
+                        _ = context.send(
+                            WorksInDeinit(rounds: 10_000) { done.add() } as any Sendable, to: dead, after: .zero)
                     }
                     while done.value < 100 { try context.sleep(.milliseconds(1)) }
                     return true

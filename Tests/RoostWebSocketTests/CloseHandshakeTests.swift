@@ -103,7 +103,8 @@ import Testing
         _ = machine.close(with: Self.theirs, at: Self.start + 3_000_000_000, timeout: Self.timeout)
         let deadline = machine.deadline
         #expect(deadline == Self.start + Self.timeout)
-        let reply = machine.receivedClose(Self.theirs, as: .client, at: Self.start + 4_000_000_000, timeout: Self.timeout)
+        let reply = machine.receivedClose(
+            Self.theirs, as: .client, at: Self.start + 4_000_000_000, timeout: Self.timeout)
         #expect(reply == .none)
         let after = machine.deadline
         #expect(after == Self.start + Self.timeout)

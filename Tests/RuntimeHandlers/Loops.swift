@@ -2,7 +2,8 @@
 
 /// Loops that never end, in every shape that a loop has: each must be preempted, optimised or not.
 public enum LoopShape: String, CaseIterable, Sendable {
-    case whileTrue, hugeRange, stride, repeatWhile, nested, labelled, switchInLoop, closure, higherOrder, twoFunctions, sequence
+    case whileTrue, hugeRange, stride, repeatWhile, nested, labelled, switchInLoop, closure, higherOrder, twoFunctions,
+        sequence
     case stringBuilding, dictionaryGrowth, arithmetic, pointers, throwing, generic, existential
 
     public func spin() {
@@ -97,8 +98,12 @@ func use<Value>(_ value: Value) {}
 @inline(never) func spinTwoFunctions() { use(isEven(opaque(200), 0)) }
 
 // A tree of calls, 2^200 of them and at most 200 deep.
-@inline(never) func isEven(_ depth: Int, _ seed: Int) -> Int { depth == 0 ? seed : isOdd(depth - 1, seed &+ 1) ^ isOdd(depth - 1, seed) }
-@inline(never) func isOdd(_ depth: Int, _ seed: Int) -> Int { depth == 0 ? ~seed : isEven(depth - 1, seed &+ 1) &+ isEven(depth - 1, seed) }
+@inline(never) func isEven(_ depth: Int, _ seed: Int) -> Int {
+    depth == 0 ? seed : isOdd(depth - 1, seed &+ 1) ^ isOdd(depth - 1, seed)
+}
+@inline(never) func isOdd(_ depth: Int, _ seed: Int) -> Int {
+    depth == 0 ? ~seed : isEven(depth - 1, seed &+ 1) &+ isEven(depth - 1, seed)
+}
 
 @inline(never) func spinSequence() {
     for number in Swift.sequence(first: 1 as UInt64, next: { $0 &* 3 | 1 }) where number == 0 { use(number) }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-
 @preconcurrency private import Glibc
-
 
 /// Every way in which Swift code traps.
 public enum TrapCause: String, CaseIterable, Sendable {
-    case index, none, overflow, division, fatal, precondition, cast, negativeCount, duplicateKey, invertedRange, conversion, forcedTry
+    case index, none, overflow, division, fatal, precondition, cast, negativeCount, duplicateKey, invertedRange,
+        conversion, forcedTry
     case emptyFirst, characterIndex, released
 
     /// What the function that traps is called: the backtrace must name it.

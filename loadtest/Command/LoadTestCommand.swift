@@ -20,7 +20,8 @@ struct CommonArguments: ParsableArguments {
         parsing: .upToNextOption,
         help: "Local addresses to connect from, in turn; each is good for about 28,000 connections.")
     var sourceAddress: [String] = []
-    @Option(help: "A header of the upgrade request, 'Name: value'. May be given several times.") var header: [String] = []
+    @Option(help: "A header of the upgrade request, 'Name: value'. May be given several times.") var header: [String] =
+        []
     @Option(help: "A subprotocol to offer. May be given several times.") var subprotocol: [String] = []
     @Option(help: "Seconds a connection may take to open.") var connectTimeout = 10.0
     @Option(help: "Connection attempts under way at one time.") var connecting = 1_000
@@ -82,10 +83,12 @@ struct Echo: AsyncParsableCommand {
 
 struct Idle: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Opens connections and holds them; reports connect times and, with --server-pid, memory per connection.")
+        abstract:
+            "Opens connections and holds them; reports connect times and, with --server-pid, memory per connection.")
 
     @OptionGroup var common: CommonArguments
-    @Option(name: .shortAndLong, help: "Seconds to hold the connections; without it, until Ctrl-C.") var duration: Double?
+    @Option(name: .shortAndLong, help: "Seconds to hold the connections; without it, until Ctrl-C.") var duration:
+        Double?
 
     func validate() throws { if let duration { try checkSeconds(duration, "--duration") } }
 
@@ -111,7 +114,9 @@ struct Conformance: AsyncParsableCommand {
 }
 
 private func checkSeconds(_ seconds: Double, _ name: String) throws {
-    guard seconds > 0, seconds <= 31_536_000 else { throw ValidationError("\(name) is \(seconds); use more than 0, at most a year") }
+    guard seconds > 0, seconds <= 31_536_000 else {
+        throw ValidationError("\(name) is \(seconds); use more than 0, at most a year")
+    }
 }
 
 /// Runs a test; where it cannot begin, says why and ends the program with 1.

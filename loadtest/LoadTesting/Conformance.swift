@@ -21,7 +21,8 @@ package struct ConformanceRun {
         let client = await RoostClient(runtime: runtime, logger: logger)
         let text = try await connect(client, "/getCaseCount")
         guard let text, let count = Int(text) else {
-            throw LoadTestError("\(base)/getCaseCount did not answer with a number; start Autobahn's fuzzingserver there")
+            throw LoadTestError(
+                "\(base)/getCaseCount did not answer with a number; start Autobahn's fuzzingserver there")
         }
         for number in 0..<count {
             progress.update { "case \(number + 1) of \(count)" }
@@ -40,7 +41,8 @@ package struct ConformanceRun {
         limits.heapByteCountMax = 1 << 30
         limits.pingInterval = .zero
         let endpoint = try WebSocketURL(base + path)
-        let outcome = await withCheckedContinuation { (continuation: CheckedContinuation<ConformanceHandler.Outcome, Never>) in
+        let outcome = await withCheckedContinuation {
+            (continuation: CheckedContinuation<ConformanceHandler.Outcome, Never>) in
             do {
                 try client.endpoint(endpoint, limits: limits) { ConformanceHandler(continuation) }.connect()
             } catch {

@@ -18,8 +18,12 @@ package struct EchoTest {
     }
 
     private func validate() throws(LoadTestError) {
-        if !(0...1 << 28).contains(plan.byteCount) { throw LoadTestError("--size is \(plan.byteCount); use 0...268435456") }
-        if !(1...65_536).contains(plan.inFlight) { throw LoadTestError("--in-flight is \(plan.inFlight); use 1...65536") }
+        if !(0...1 << 28).contains(plan.byteCount) {
+            throw LoadTestError("--size is \(plan.byteCount); use 0...268435456")
+        }
+        if !(1...65_536).contains(plan.inFlight) {
+            throw LoadTestError("--in-flight is \(plan.inFlight); use 1...65536")
+        }
         if duration <= .zero { throw LoadTestError("--duration is \(duration); use more than 0") }
         if warmup < .zero { throw LoadTestError("--warmup is \(warmup); use 0 or more") }
     }
@@ -48,7 +52,8 @@ package struct EchoTest {
         }
         await generator.waitForEnd(timeout: endTimeout)
         if generator.openCount > 0 {
-            generator.errors.add("\(generator.openCount) connections had messages unanswered \(endTimeout) after the end")
+            generator.errors.add(
+                "\(generator.openCount) connections had messages unanswered \(endTimeout) after the end")
         }
         await generator.stop(timeout: .seconds(1))
         progress.finish()
@@ -101,7 +106,8 @@ package struct EchoTest {
                 let rate = Double(count - last.count) / (now - last.time).seconds
                 last = (now, count)
                 let elapsed = Format.decimal((now - start).seconds, digits: 0)
-                return "\(phase): \(elapsed) of \(Format.decimal(duration.seconds, digits: 0)) s, \(generator.openCount) connections, "
+                return
+                    "\(phase): \(elapsed) of \(Format.decimal(duration.seconds, digits: 0)) s, \(generator.openCount) connections, "
                     + "\(Format.grouped(Int(rate))) round trips/s\(generator.errorNote)"
             }
         }
@@ -176,7 +182,8 @@ package struct EchoReport: Sendable {
     package var json: String {
         JSONValue.object([
             ("test", .string("echo")), ("url", .string(url)), ("connections", .integer(connectionCount)),
-            ("connected", .integer(connectedCount)), ("size", .integer(plan.byteCount)), ("in_flight", .integer(plan.inFlight)),
+            ("connected", .integer(connectedCount)), ("size", .integer(plan.byteCount)),
+            ("in_flight", .integer(plan.inFlight)),
             ("text", .boolean(plan.isText)), ("seconds", .number(seconds)), ("round_trips", .integer(roundTripCount)),
             ("rate", .number(rate)), ("latency_ns", latency.json), ("connect_ns", connectTime.json),
             ("server_cpu_seconds", serverCPUSeconds.map(JSONValue.number) ?? .null),

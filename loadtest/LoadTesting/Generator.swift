@@ -100,7 +100,8 @@ final class Generator {
             let settled = openedCount + failed
             let isGivenUp = failed >= Self.failureCountMax
             if settled == started, isGivenUp || started == options.connectionCount { break }
-            let room = isGivenUp ? 0 : min(options.connectingCountMax - (started - settled), options.connectionCount - started)
+            let room =
+                isGivenUp ? 0 : min(options.connectingCountMax - (started - settled), options.connectionCount - started)
             for _ in 0..<max(room, 0) {
                 endpoint.connect(from: sources.isEmpty ? nil : sources[started % sources.count])
                 started += 1
@@ -133,7 +134,9 @@ final class Generator {
     /// Waits until no connection is left, for at most `timeout`.
     func waitForEnd(timeout: Duration) async {
         let deadline = MonotonicTime.now() + timeout
-        while client.connectionCount > 0, MonotonicTime.now() < deadline { try? await Task.sleep(for: .milliseconds(2)) }
+        while client.connectionCount > 0, MonotonicTime.now() < deadline {
+            try? await Task.sleep(for: .milliseconds(2))
+        }
     }
 
     /// Closes what is open, and ends the schedulers: what they counted can be read from any thread after that.

@@ -45,7 +45,8 @@ package struct IdleTest {
             url: target.url, connectionCount: target.connectionCount, connectedCount: connectedCount,
             openAtEndCount: openCount, connectSeconds: connectSeconds, heldSeconds: heldSeconds,
             connectTime: Latency(generator.merged(\.connectTimes)),
-            serverBytes: Self.difference(serverBefore, serverAfter), generatorBytes: Self.difference(ownBefore, ownAfter),
+            serverBytes: Self.difference(serverBefore, serverAfter),
+            generatorBytes: Self.difference(ownBefore, ownAfter),
             errors: generator.errors.errors)
     }
 
@@ -103,7 +104,8 @@ package struct IdleReport: Sendable {
         if let generatorBytes, let each = generatorBytesPerConnection {
             rows.append(("load tester", "\(Format.bytes(generatorBytes)) more, \(Int(each)) B for each connection"))
         }
-        return "idle \(url)\n" + Format.table(rows) + ReportParts.latency("connect", connectTime) + ReportParts.ending(nil, errors)
+        return "idle \(url)\n" + Format.table(rows) + ReportParts.latency("connect", connectTime)
+            + ReportParts.ending(nil, errors)
     }
 
     package var json: String {

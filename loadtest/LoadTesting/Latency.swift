@@ -32,7 +32,8 @@ package struct Latency: Sendable, Equatable {
 
     var json: JSONValue {
         .object(
-            [("count", .integer(count)), ("mean", .number(mean))] + rows.map { ($0.name, .integer(Int($0.nanoseconds))) })
+            [("count", .integer(count)), ("mean", .number(mean))]
+                + rows.map { ($0.name, .integer(Int($0.nanoseconds))) })
     }
 }
 

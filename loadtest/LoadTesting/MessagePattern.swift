@@ -37,7 +37,9 @@ internal import Glibc
             return unsafe withMessage(number) { unsafe $0.elementsEqual(bytes) }
         }
         // Safe: both have at least 8 bytes, and `byteCount` in all.
-        guard unsafe UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self)) == Self.digits(number) else { return false }
+        guard unsafe UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self)) == Self.digits(number) else {
+            return false
+        }
         let offset = Self.numberByteCount
         return unsafe memcmp(bytes.baseAddress! + offset, storage.baseAddress! + offset, byteCount - offset) == 0
     }

@@ -10,7 +10,8 @@ package struct ProcessMeter: Sendable {
     package init(pid: Int32) throws(LoadTestError) {
         self.pid = "\(pid)"
         guard cpuSeconds != nil else {
-            throw LoadTestError("no process has the pid \(pid); give --server-pid the one of the server on this machine")
+            throw LoadTestError(
+                "no process has the pid \(pid); give --server-pid the one of the server on this machine")
         }
     }
 
@@ -68,7 +69,9 @@ struct ThreadUsage: Sendable {
     }
 
     static func - (a: Self, b: Self) -> Self {
-        func difference(_ part: KeyPath<Self, UInt64>) -> UInt64 { a[keyPath: part] - min(a[keyPath: part], b[keyPath: part]) }
+        func difference(_ part: KeyPath<Self, UInt64>) -> UInt64 {
+            a[keyPath: part] - min(a[keyPath: part], b[keyPath: part])
+        }
         var result = ThreadUsage()
         result.cpuNanoseconds = difference(\.cpuNanoseconds)
         result.waitNanoseconds = difference(\.waitNanoseconds)

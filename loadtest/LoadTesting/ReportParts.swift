@@ -28,7 +28,8 @@ enum ReportParts {
         .array(
             errors.map {
                 .object([
-                    ("kind", .string($0.kind)), ("count", .integer($0.count)), ("first_seconds", .number($0.firstSeconds)),
+                    ("kind", .string($0.kind)), ("count", .integer($0.count)),
+                    ("first_seconds", .number($0.firstSeconds)),
                 ])
             })
     }

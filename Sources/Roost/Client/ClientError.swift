@@ -20,8 +20,10 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
         case .invalidURL(let url, let rule): "'\(url)' is no WebSocket URL: \(rule)"
         case .unsupportedScheme(let url, "wss"): "'\(url)': TLS is not supported by this client yet; use a ws:// URL"
         case .unsupportedScheme(let url, let scheme): "'\(url)': the scheme '\(scheme)' is not WebSocket's; use ws://"
-        case .unknownHost(let name, let cause): "host '\(name)' was not found: \(cause); check the name, or give an address"
-        case .invalidSource(let text): "source address '\(text)' is no IPv4 or IPv6 address of this machine's; write one without a port"
+        case .unknownHost(let name, let cause):
+            "host '\(name)' was not found: \(cause); check the name, or give an address"
+        case .invalidSource(let text):
+            "source address '\(text)' is no IPv4 or IPv6 address of this machine's; write one without a port"
         case .invalidRequest(let problem): problem
         case .invalidLimits(let problems): problems.joined(separator: "\n")
         }
@@ -30,7 +32,9 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// What a failed connection attempt is called, and what to do about it.
 enum ConnectFailure {
-    static func describe(_ address: SocketAddress?, from source: SocketAddress?, step: String, errno code: Int32) -> String {
+    static func describe(_ address: SocketAddress?, from source: SocketAddress?, step: String, errno code: Int32)
+        -> String
+    {
         let target = address.map { "\($0)" } ?? "the server"
         if step.hasPrefix("bind"), let source {
             return "cannot connect from \(source.host): \(text(code)); \(bindRemedy(code))"
@@ -46,7 +50,8 @@ enum ConnectFailure {
             case 401, 403: "the server wants credentials or another Origin: give the headers it asks for"
             case 404: "nothing is served there: check the URL's path"
             case 300..<400: "the server redirects: use the URL it names"
-            case 400, 426: "the server does not take this as a WebSocket request: check that the URL is one of a WebSocket server"
+            case 400, 426:
+                "the server does not take this as a WebSocket request: check that the URL is one of a WebSocket server"
             case 429, 503: "the server is full or shutting down: try again later or with fewer connections"
             case 500...: "look into the server's log"
             default: "check the URL"
@@ -58,7 +63,8 @@ enum ConnectFailure {
 
     private static func bindRemedy(_ code: Int32) -> String {
         switch code {
-        case EADDRINUSE: "all of its ports are in use: give further source addresses, or widen net.ipv4.ip_local_port_range"
+        case EADDRINUSE:
+            "all of its ports are in use: give further source addresses, or widen net.ipv4.ip_local_port_range"
         case EADDRNOTAVAIL: "this machine has no such address: use one that `ip address` shows"
         default: "check the source address"
         }
@@ -86,12 +92,17 @@ enum NameLookup {
     static func resolve(_ host: WebSocketURL.Host) throws(ClientError) -> SocketAddress {
         switch host {
         case .unix(let path):
-            guard let address = try? SocketAddress("unix:\(path)") else { throw .unknownHost(path, "it is no path of a socket") }
+            guard let address = try? SocketAddress("unix:\(path)") else {
+                throw .unknownHost(path, "it is no path of a socket")
+            }
             return address
         case .network(let name, let port):
-            if let address = try? SocketAddress(name.contains(":") ? "[\(name)]:\(port)" : "\(name):\(port)") { return address }
+            if let address = try? SocketAddress(name.contains(":") ? "[\(name)]:\(port)" : "\(name):\(port)") {
+                return address
+            }
             let found = try lookUp(name)
-            guard let address = try? SocketAddress(found.contains(":") ? "[\(found)]:\(port)" : "\(found):\(port)") else {
+            guard let address = try? SocketAddress(found.contains(":") ? "[\(found)]:\(port)" : "\(found):\(port)")
+            else {
                 throw .unknownHost(name, "the address \(found) cannot be used")
             }
             return address

@@ -57,13 +57,16 @@ public struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
         let colon = rest.firstIndex(of: ":") ?? rest.endIndex
         let path = String(rest[..<colon])
         guard !path.isEmpty, path.utf8.count < 108 else {
-            throw .invalidURL(text, "the path of a unix socket takes 1 to 107 bytes, as in ws+unix:/run/roost.sock:/echo")
+            throw .invalidURL(
+                text, "the path of a unix socket takes 1 to 107 bytes, as in ws+unix:/run/roost.sock:/echo")
         }
         return (.unix(path: path), try checkTarget(rest[colon...].dropFirst(), text))
     }
 
     private static func parseAuthority(_ authority: String, _ text: String) throws(ClientError) -> Host {
-        guard !authority.contains("@") else { throw .invalidURL(text, "user names are not supported; send a header instead") }
+        guard !authority.contains("@") else {
+            throw .invalidURL(text, "user names are not supported; send a header instead")
+        }
         var name = authority[...]
         var port = defaultPort
         let bracket = authority.lastIndex(of: "]")
@@ -75,15 +78,19 @@ public struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
             port = number
         }
         if name.hasPrefix("["), name.hasSuffix("]") { name = name.dropFirst().dropLast() }
-        guard !name.isEmpty, name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), bracket != nil || !name.contains(":") else {
-            throw .invalidURL(text, "'\(authority)' is no host; write a name, an IPv4 address or an IPv6 address in brackets")
+        guard !name.isEmpty, name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), bracket != nil || !name.contains(":")
+        else {
+            throw .invalidURL(
+                text, "'\(authority)' is no host; write a name, an IPv4 address or an IPv6 address in brackets")
         }
         return .network(name: String(name), port: port)
     }
 
     private static func checkTarget(_ rest: Substring, _ text: String) throws(ClientError) -> String {
         let target = rest.hasPrefix("/") ? String(rest) : "/" + rest
-        guard !target.contains("#") else { throw .invalidURL(text, "a WebSocket URL has no fragment; write # as %23 (RFC 6455 §3)") }
+        guard !target.contains("#") else {
+            throw .invalidURL(text, "a WebSocket URL has no fragment; write # as %23 (RFC 6455 §3)")
+        }
         guard target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw .invalidURL(text, "blanks and letters beyond ASCII must be percent-encoded")
         }

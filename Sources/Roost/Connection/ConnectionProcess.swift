@@ -43,7 +43,8 @@ enum ConnectionProcess {
 
     /// Starts the process of an accepted socket. This scheduler's thread.
     static func start(
-        _ descriptor: consuming OwnedDescriptor, _ peer: SocketAddress?, _ listener: Listener, _ scheduler: SchedulerRef,
+        _ descriptor: consuming OwnedDescriptor, _ peer: SocketAddress?, _ listener: Listener,
+        _ scheduler: SchedulerRef,
         phase: ConnectionPhase = .handshake, flags: ConnectionFlags = []
     ) {
         let route = listener.handshakeRoute
@@ -53,7 +54,8 @@ enum ConnectionProcess {
         let connection = unsafe ConnectionRef(block.bindMemory(to: ConnectionState.self, capacity: 1))
         unsafe connection.pointer.initialize(
             to: ConnectionState(
-                descriptor: descriptor.release(), phase: phase, role: listener.role, listener: listener, route: route, peer: peer,
+                descriptor: descriptor.release(), phase: phase, role: listener.role, listener: listener, route: route,
+                peer: peer,
                 now: scheduler.now, blockByteCount: byteCount))
         connection.state.flags = flags
         unsafe process.setObject(UnsafeMutableRawPointer(connection.pointer))

@@ -68,7 +68,8 @@ extension ConnectionRef {
         guard !state.flags.contains(.isBlocked) || state.flags.contains(.hasHangup) else { return }
         let code = SystemCalls.connectError(state.descriptor)
         guard code == 0 else {
-            return connectFailed(ConnectFailure.describe(state.peer, from: state.extras?.source, step: "connect", errno: code))
+            return connectFailed(
+                ConnectFailure.describe(state.peer, from: state.extras?.source, step: "connect", errno: code))
         }
         do throws(ClientHandshakeError) {
             guard let handshake = try route.target?.handshake() else { return connectFailed("no request") }
@@ -94,9 +95,12 @@ extension ConnectionRef {
         let room = Self.responseRoom
         roost_charge(200)
         // Safe: what is kept is shorter than a head may be, so that both fit the buffer, which nobody else uses in this turn.
-        switch unsafe SystemCalls.receive(state.descriptor, into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room)) {
+        switch unsafe SystemCalls.receive(
+            state.descriptor, into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
+        {
         case .wouldBlock: state.flags.remove(.readable)
-        case .endOfStream: connectFailed("the server ended the connection before it answered; check that it speaks WebSocket")
+        case .endOfStream:
+            connectFailed("the server ended the connection before it answered; check that it speaks WebSocket")
         case .failed(let code):
             connectFailed(ConnectFailure.describe(state.peer, from: nil, step: "read", errno: code))
         case .bytes(let count):
@@ -142,13 +146,16 @@ extension ConnectionRef {
     ) -> Bool {
         let buffers = unsafe IOBuffers.of(scheduler)
         // Safe: the buffer has the size given, and belongs to this turn.
-        let buffer = unsafe UnsafeMutableRawBufferPointer(start: buffers.pointee.gather, count: IOBuffers.gatherByteCount)
+        let buffer = unsafe UnsafeMutableRawBufferPointer(
+            start: buffers.pointee.gather, count: IOBuffers.gatherByteCount)
         let key = unsafe MaskingKey(bits: buffers.pointee.entropy.next())
         var filled = unsafe FrameEncoder.writeHeader(opcode, payloadByteCount: payload.count, key: key, to: buffer)
         var offset = 0
         while true {
             let count = min(buffer.count - filled, payload.count - offset)
-            unsafe mask(payload, from: offset, key, to: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + count]))
+            unsafe mask(
+                payload, from: offset, key, to: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + count])
+            )
             filled += count
             offset += count
             roost_charge(200)
@@ -179,7 +186,8 @@ extension ConnectionRef {
         state.flags.insert(.isBlocked)
         state.outbound.reserve(masked.count + left, process, scheduler, isExact: true)
         unsafe state.outbound.append(masked, process, scheduler)
-        unsafe mask(payload, from: offset, key, to: UnsafeMutableRawBufferPointer(rebasing: state.outbound.spare[..<left]))
+        unsafe mask(
+            payload, from: offset, key, to: UnsafeMutableRawBufferPointer(rebasing: state.outbound.spare[..<left]))
         state.outbound.count += UInt32(left)
         state.outboundFrameRemaining = state.outbound.count
     }

@@ -105,7 +105,8 @@ extension ConnectionRef {
     }
 
     func linger(_ process: ProcessRef, _ scheduler: SchedulerRef) {
-        let buffer = unsafe UnsafeMutableRawBufferPointer(start: IOBuffers.of(scheduler).pointee.read, count: IOBuffers.readByteCount)
+        let buffer = unsafe UnsafeMutableRawBufferPointer(
+            start: IOBuffers.of(scheduler).pointee.read, count: IOBuffers.readByteCount)
         guard unsafe state.readBuffer == nil || state.flags.contains(.ownsReadBuffer) else { return }
         var rounds = 0
         while state.flags.contains(.readable), rounds < 8 {
@@ -175,7 +176,8 @@ extension ConnectionRef {
         state.timerDeadline = .distantFuture
         if now >= state.deadline { deadlinePassed(at: now, process, scheduler) }
         guard let extras = state.extras else { return }
-        while state.phase == .open, let index = extras.timers.indices.min(by: { extras.timers[$0].deadline < extras.timers[$1].deadline }),
+        while state.phase == .open,
+            let index = extras.timers.indices.min(by: { extras.timers[$0].deadline < extras.timers[$1].deadline }),
             extras.timers[index].deadline <= now
         {
             let id = extras.timers.remove(at: index).id
@@ -216,7 +218,8 @@ extension ConnectionRef {
 
     /// Asks for a wake-up at the connection's own next deadline. One that has passed is seen to when the callback returns.
     func armDeadline(_ process: ProcessRef, _ scheduler: SchedulerRef) {
-        guard state.deadline < state.timerDeadline, state.deadline > scheduler.now, state.deadline < .distantFuture else { return }
+        guard state.deadline < state.timerDeadline, state.deadline > scheduler.now, state.deadline < .distantFuture
+        else { return }
         if state.timer != .none { scheduler.cancelTimer(state.timer) }
         state.timer = scheduler.armWake(process, at: state.deadline)
         state.timerDeadline = state.deadline
@@ -233,11 +236,13 @@ extension ConnectionRef {
         let limits = route.limits
         if limits.idleTimeout != .zero, now >= state.lastMessage + limits.idleTimeout {
             return beginClose(
-                CloseReason(.idleTimeout, code: .goingAway, message: "no message for \(limits.idleTimeout)"), process, scheduler)
+                CloseReason(.idleTimeout, code: .goingAway, message: "no message for \(limits.idleTimeout)"), process,
+                scheduler)
         }
         if state.flags.contains(.awaitsPong) {
             return beginClose(
-                CloseReason(.pongTimeout, code: .goingAway, message: "no pong for \(limits.pongTimeout)"), process, scheduler)
+                CloseReason(.pongTimeout, code: .goingAway, message: "no pong for \(limits.pongTimeout)"), process,
+                scheduler)
         }
         if limits.pingInterval != .zero, now >= state.lastReceived + limits.pingInterval {
             state.flags.insert(.awaitsPong)

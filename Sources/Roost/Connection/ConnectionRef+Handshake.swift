@@ -61,7 +61,8 @@ extension ConnectionRef {
                     return
                 case .head(let head, let consumed):
                     if consumed < bytes.count {
-                        unsafe state.residue.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), process, scheduler)
+                        unsafe state.residue.append(
+                            UnsafeRawBufferPointer(rebasing: bytes[consumed...]), process, scheduler)
                         state.flags.insert(.hasBacklog)
                     }
                     // May move the state: `self` is not looked at again.
@@ -73,7 +74,9 @@ extension ConnectionRef {
 
     private func answer(_ head: RequestHead, _ process: ProcessRef, _ scheduler: SchedulerRef) throws {
         if state.flags.contains(.isSurplus) {
-            return refuse(.serviceUnavailable, "the server holds as many connections as it may; try again later", process, scheduler)
+            return refuse(
+                .serviceUnavailable, "the server holds as many connections as it may; try again later", process,
+                scheduler)
         }
         guard let (route, remainder) = listener.routes.find(head.path) else {
             return refuse(.notFound, "nothing is served at \(head.encodedPath)", process, scheduler)
@@ -83,7 +86,8 @@ extension ConnectionRef {
             return refuse(.forbidden, "pages of this origin may not connect here", process, scheduler)
         }
         let connection = moved(to: route, process, scheduler)
-        let request = ConnectRequest(head: head, peer: connection.state.peer, subprotocol: acceptance.subprotocol, pathRemainder: remainder)
+        let request = ConnectRequest(
+            head: head, peer: connection.state.peer, subprotocol: acceptance.subprotocol, pathRemainder: remainder)
         do {
             try connection.makeHandler(request)
         } catch let refusal as ConnectionRefused {
@@ -141,7 +145,8 @@ extension ConnectionRef {
         let block = unsafe scheduler.allocate(byteCount: byteCount, for: process)
         let connection = unsafe ConnectionRef(block.bindMemory(to: ConnectionState.self, capacity: 1))
         unsafe connection.pointer.moveInitialize(from: pointer, count: 1)
-        unsafe scheduler.free(UnsafeMutableRawPointer(pointer), byteCount: Int(connection.state.blockByteCount), for: process)
+        unsafe scheduler.free(
+            UnsafeMutableRawPointer(pointer), byteCount: Int(connection.state.blockByteCount), for: process)
         connection.state.blockByteCount = UInt32(byteCount)
         unsafe process.setObject(UnsafeMutableRawPointer(connection.pointer))
         return connection
@@ -151,9 +156,13 @@ extension ConnectionRef {
 
     func refuse(_ status: HTTPStatus, _ reason: String, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         refused(status, reason)
-        var fields = [HeaderField(known: "Connection", "close"), HeaderField(known: "Content-Type", "text/plain; charset=utf-8")]
+        var fields = [
+            HeaderField(known: "Connection", "close"), HeaderField(known: "Content-Type", "text/plain; charset=utf-8"),
+        ]
         if status == .serviceUnavailable { fields.append(HeaderField(known: "Retry-After", "5")) }
-        sendRaw(ResponseEncoder.encode(status: status, fields: fields, body: reason.isEmpty ? "" : reason + "\n"), process, scheduler)
+        sendRaw(
+            ResponseEncoder.encode(status: status, fields: fields, body: reason.isEmpty ? "" : reason + "\n"), process,
+            scheduler)
     }
 
     private func refuseHead(_ error: HTTPError, _ process: ProcessRef, _ scheduler: SchedulerRef) {
@@ -169,7 +178,8 @@ extension ConnectionRef {
         }
         noteReason(CloseReason(.handshakeTimeout, message: "no upgrade request in time"))
         refuse(
-            .requestTimeout, "no complete upgrade request within \(listener.configuration.handshakeTimeout)", process, scheduler)
+            .requestTimeout, "no complete upgrade request within \(listener.configuration.handshakeTimeout)", process,
+            scheduler)
     }
 
     private func refused(_ status: HTTPStatus, _ reason: String) {

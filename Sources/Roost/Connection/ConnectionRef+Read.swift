@@ -74,7 +74,8 @@ extension ConnectionRef {
         let start = Int(state.assembly.count)
         let room = min(state.frameRemaining, state.assembly.spareCount)
         let spare = unsafe UnsafeMutableRawBufferPointer(rebasing: state.assembly.spare[..<room])
-        guard let count = received(unsafe SystemCalls.receive(state.descriptor, into: spare), room: room, scheduler) else { return }
+        guard let count = received(unsafe SystemCalls.receive(state.descriptor, into: spare), room: room, scheduler)
+        else { return }
         var offset = 0
         while offset < count {
             let event = unsafe state.decoder.decode(UnsafeMutableRawBufferPointer(rebasing: spare[offset..<count]))
@@ -111,7 +112,8 @@ extension ConnectionRef {
                 if isEnd { try deliverAssembled(kind, process, scheduler) }
             case .control(let kind, let offset, let byteCount):
                 roost_charge(Self.messageReductions)
-                unsafe control(kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
+                unsafe control(
+                    kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
             case .needsMoreBytes:
                 unsafe state.residue.append(UnsafeRawBufferPointer(bytes), process, scheduler)
                 state.readCursor = state.readEnd
@@ -169,7 +171,9 @@ extension ConnectionRef {
         state.delivering.release(process, scheduler)
     }
 
-    private func control(_ kind: ControlKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+    private func control(
+        _ kind: ControlKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+    ) {
         switch kind {
         case .pong: break
         case .ping: unsafe sendPong(payload, process, scheduler)
@@ -180,7 +184,8 @@ extension ConnectionRef {
                 noteReason(CloseReason(cause, code: close.reportedCode, message: close.reason))
                 perform(
                     state.closing.receivedClose(
-                        close, as: role, at: scheduler.now.nanoseconds, timeout: closeTimeoutNanoseconds), process, scheduler)
+                        close, as: role, at: scheduler.now.nanoseconds, timeout: closeTimeoutNanoseconds), process,
+                    scheduler)
             } catch {
                 fail(error, process, scheduler)
             }
@@ -205,7 +210,9 @@ extension ConnectionRef {
         process.clearWakeFlags([.readable, .writable, .hangup])
         serveReadBuffer(process, scheduler)
         serveBacklog(process, scheduler)
-        while state.phase == .open, state.flags.contains(.readable), !state.flags.contains(.isPaused), state.readCursor == state.readEnd {
+        while state.phase == .open, state.flags.contains(.readable), !state.flags.contains(.isPaused),
+            state.readCursor == state.readEnd
+        {
             readForLater(process, scheduler)
         }
         if isDue { timePassedWhileHandlerWaits(process, scheduler) }
@@ -223,21 +230,25 @@ extension ConnectionRef {
 
     /// The last frame has left: the peer need not wait for the callback to learn so.
     private func endWritingWhileHandlerWaits() {
-        guard state.outbound.isEmpty, !state.closing.maySendMessages, !state.flags.contains(.isHalfClosed) else { return }
+        guard state.outbound.isEmpty, !state.closing.maySendMessages, !state.flags.contains(.isHalfClosed) else {
+            return
+        }
         state.flags.insert(.isHalfClosed)
         SystemCalls.shutdownWriting(state.descriptor)
     }
 
     /// Undecoded bytes that a pause left behind come before those that are still in the socket.
     private func serveBacklog(_ process: ProcessRef, _ scheduler: SchedulerRef) {
-        guard state.phase == .open, state.flags.contains(.hasBacklog), !state.flags.contains(.isPaused), state.readCursor == state.readEnd
+        guard state.phase == .open, state.flags.contains(.hasBacklog), !state.flags.contains(.isPaused),
+            state.readCursor == state.readEnd
         else { return }
         state.flags.remove(.hasBacklog)
         var backlog = state.residue
         state.residue = ByteBlock()
         let consumed = unsafe decodeForLater(backlog.bytes, process, scheduler)
         if state.phase == .open {
-            unsafe state.residue.append(UnsafeRawBufferPointer(rebasing: backlog.bytes[consumed...]), process, scheduler)
+            unsafe state.residue.append(
+                UnsafeRawBufferPointer(rebasing: backlog.bytes[consumed...]), process, scheduler)
             if state.flags.contains(.isPaused) { state.flags.insert(.hasBacklog) }
         }
         backlog.release(process, scheduler)
@@ -287,7 +298,8 @@ extension ConnectionRef {
             switch event {
             case .message(let kind, let offset, let byteCount):
                 state.lastMessage = state.lastReceived
-                unsafe putBy(kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
+                unsafe putBy(
+                    kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
             case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd):
                 state.frameRemaining = remaining
                 unsafe state.assembly.append(
@@ -298,7 +310,8 @@ extension ConnectionRef {
                     state.assembly.release(process, scheduler)
                 }
             case .control(let kind, let offset, let byteCount):
-                unsafe control(kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
+                unsafe control(
+                    kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
             case .needsMoreBytes: return consumed
             case .failure(let error): fail(error, process, scheduler)
             }
@@ -306,7 +319,9 @@ extension ConnectionRef {
         return consumed
     }
 
-    private func putBy(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+    private func putBy(
+        _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+    ) {
         let extras = extras
         var header = (UInt64(payload.count) << 8 | UInt64(kind == .text ? 0 : 1)).littleEndian
         unsafe withUnsafeBytes(of: &header) { unsafe extras.waiting.append($0, process, scheduler) }
@@ -337,7 +352,8 @@ extension ConnectionRef {
             let byteCount = Int(header >> 8)
             extras.deliveringOffset = offset + 8 + byteCount  // before the callback: a message that crashes is not tried again
             try unsafe deliver(
-                header & 0xFF == 0 ? .text : .binary, UnsafeRawBufferPointer(rebasing: bytes[offset + 8..<offset + 8 + byteCount]))
+                header & 0xFF == 0 ? .text : .binary,
+                UnsafeRawBufferPointer(rebasing: bytes[offset + 8..<offset + 8 + byteCount]))
             if isTurnOver { suspendTurn(process) }
         }
     }

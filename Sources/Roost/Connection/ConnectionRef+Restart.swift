@@ -98,9 +98,12 @@ extension ConnectionRef {
     /// Gives the connection a fresh process. The supervisor's scheduler is the connection's.
     func restart(_ scheduler: SchedulerRef, isAllowed: Bool) {
         let process = unsafe scheduler.spawn(
-            ConnectionProcess.operations, object: UnsafeMutableRawPointer(pointer), heapLimit: route.limits.heapByteCountMax)
+            ConnectionProcess.operations, object: UnsafeMutableRawPointer(pointer),
+            heapLimit: route.limits.heapByteCountMax)
         process.setMailboxLimit(route.limits.mailboxCountMax)
-        let blocks = [state.residue, state.assembly, state.delivering, state.outbound, state.extras?.waiting ?? ByteBlock()]
+        let blocks = [
+            state.residue, state.assembly, state.delivering, state.outbound, state.extras?.waiting ?? ByteBlock(),
+        ]
         process.charge(byteCount: Int(state.blockByteCount) + blocks.reduce(0) { $0 + Int($1.capacity) })
         state.flags.insert(isAllowed && state.phase == .open ? .mustRestartHandler : .mustReportCrash)
         state.flags.insert(.readable)

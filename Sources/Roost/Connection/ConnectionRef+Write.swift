@@ -23,7 +23,8 @@ extension ConnectionRef {
         _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
     ) -> Bool {
         let isMasked = role == .client
-        let byteCount = FrameEncoder.headerByteCount(payloadByteCount: payload.count, isMasked: isMasked) &+ payload.count
+        let byteCount =
+            FrameEncoder.headerByteCount(payloadByteCount: payload.count, isMasked: isMasked) &+ payload.count
         let buffers = unsafe IOBuffers.of(scheduler)
         if state.outbound.isEmpty {
             if unsafe byteCount > IOBuffers.gatherByteCount &- buffers.pointee.gatherCount {
@@ -43,7 +44,9 @@ extension ConnectionRef {
                 return unsafe sendLargeMasked(opcode, payload, process, scheduler)
             }
         }
-        if !opcode.isControl, Int(state.outbound.count - state.outboundHead) + byteCount > route.limits.outboundByteCountMax {
+        if !opcode.isControl,
+            Int(state.outbound.count - state.outboundHead) + byteCount > route.limits.outboundByteCountMax
+        {
             guard makeRoom(for: byteCount, process, scheduler) else { return false }
         }
         state.outbound.reserve(byteCount, process, scheduler)
@@ -98,12 +101,14 @@ extension ConnectionRef {
         state.flags.insert(.isBlocked)
         // The message has begun to leave, or waits behind nothing: it is kept whole, whatever the limit.
         if sent < first {
-            state.outboundFrameRemaining = unsafe UInt32(FrameBoundary.remainder(after: sent, in: head, isMasked: false, behind: payload.count))
+            state.outboundFrameRemaining = unsafe UInt32(
+                FrameBoundary.remainder(after: sent, in: head, isMasked: false, behind: payload.count))
             unsafe state.outbound.append(UnsafeRawBufferPointer(rebasing: head[sent...]), process, scheduler)
             unsafe state.outbound.append(payload, process, scheduler)
         } else {
             state.outboundFrameRemaining = UInt32(first + payload.count - sent)
-            unsafe state.outbound.append(UnsafeRawBufferPointer(rebasing: payload[(sent - first)...]), process, scheduler)
+            unsafe state.outbound.append(
+                UnsafeRawBufferPointer(rebasing: payload[(sent - first)...]), process, scheduler)
         }
         return true
     }
@@ -134,7 +139,8 @@ extension ConnectionRef {
     /// The socket may take more: sends what waited.
     func flushOutbound(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         while !state.outbound.isEmpty, !state.flags.contains(.isBlocked), state.phase != .closed {
-            let bytes = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(state.outbound.bytes)[Int(state.outboundHead)...])
+            let bytes = unsafe UnsafeRawBufferPointer(
+                rebasing: UnsafeRawBufferPointer(state.outbound.bytes)[Int(state.outboundHead)...])
             roost_charge(200)
             switch unsafe SystemCalls.send(state.descriptor, bytes) {
             case .wouldBlock: state.flags.insert(.isBlocked)
@@ -149,7 +155,9 @@ extension ConnectionRef {
         unsafe pong.withUnsafeBytes { unsafe _ = queue(.pong, $0, process, scheduler) }
     }
 
-    private func noteSent(_ sent: Int, of bytes: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+    private func noteSent(
+        _ sent: Int, of bytes: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+    ) {
         // The peer has taken what filled the kernel's buffer: it is there, although it may be busy and say nothing.
         state.lastReceived = scheduler.now
         state.flags.remove(.awaitsPong)
@@ -248,7 +256,9 @@ extension ConnectionRef {
 
     func sendPing(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         // Behind data that the client has not taken a ping proves nothing: the data is ping enough.
-        if state.outbound.isEmpty { unsafe queue(.ping, UnsafeRawBufferPointer(start: nil, count: 0), process, scheduler) }
+        if state.outbound.isEmpty {
+            unsafe queue(.ping, UnsafeRawBufferPointer(start: nil, count: 0), process, scheduler)
+        }
     }
 }
 
@@ -258,8 +268,10 @@ enum FrameBoundary {
     static func byteCount(_ bytes: UnsafeRawBufferPointer, isMasked: Bool) -> Int {
         let mask = isMasked ? 4 : 0
         switch unsafe bytes[1] & 0x7F {
-        case 126: return unsafe 4 + mask + Int(UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
-        case 127: return unsafe 10 + mask + Int(UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt64.self)))
+        case 126:
+            return unsafe 4 + mask + Int(UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+        case 127:
+            return unsafe 10 + mask + Int(UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt64.self)))
         case let short: return 2 + mask + Int(short)
         }
     }

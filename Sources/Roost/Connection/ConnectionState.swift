@@ -123,7 +123,8 @@ final class ConnectionExtras {
     let peer: SocketAddress?
 
     init(
-        descriptor: CInt, phase: ConnectionPhase, role: FrameRole, listener: Listener, route: Route, peer: SocketAddress?,
+        descriptor: CInt, phase: ConnectionPhase, role: FrameRole, listener: Listener, route: Route,
+        peer: SocketAddress?,
         now: MonotonicTime, blockByteCount: Int
     ) {
         self.descriptor = descriptor

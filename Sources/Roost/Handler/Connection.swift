@@ -58,7 +58,8 @@ public struct Connection<Message: Sendable>: ~Copyable {
     /// Stock clients do not reconnect after 1000; use 1012 or 1013 where they should. `reason` is cut to 123 bytes.
     public func close(_ code: CloseCode = .normalClosure, reason: String = "") {
         // Before the runtime is entered: the trap is the handler's, and is contained.
-        precondition(code.isValidOnWire, "close code \(code.rawValue) may not be sent; use 1000-1003, 1007-1014 or 3000-4999")
+        precondition(
+            code.isValidOnWire, "close code \(code.rawValue) may not be sent; use 1000-1003, 1007-1014 or 3000-4999")
         roost_enter()
         defer { roost_leave() }
         current.beginClose(CloseReason(.handlerClosed, code: code, message: reason))

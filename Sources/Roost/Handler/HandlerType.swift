@@ -41,7 +41,8 @@ final class TypedHandler<Handler: ConnectionHandler>: HandlerType, @unchecked Se
 
     init(_ make: @escaping @Sendable (borrowing ConnectRequest) throws -> Handler) {
         precondition(
-            MemoryLayout<Handler>.alignment <= 16, "\(Handler.self) needs an alignment of more than 16; keep that part in an array")
+            MemoryLayout<Handler>.alignment <= 16,
+            "\(Handler.self) needs an alignment of more than 16; keep that part in an array")
         self.make = make
         super.init(stride: (MemoryLayout<Handler>.size + 15) & ~15)
     }

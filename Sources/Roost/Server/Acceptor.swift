@@ -56,7 +56,8 @@ enum Acceptor {
     }
 
     private static func accept(
-        _ descriptor: consuming OwnedDescriptor, _ peer: SocketAddress, isSurplus: Bool, _ listener: Listener, _ scheduler: SchedulerRef
+        _ descriptor: consuming OwnedDescriptor, _ peer: SocketAddress, isSurplus: Bool, _ listener: Listener,
+        _ scheduler: SchedulerRef
     ) {
         listener.counters.accepted.add(1, ordering: .relaxed)
         listener.counters.current.add(1, ordering: .relaxed)

@@ -35,7 +35,8 @@ final class Listener: @unchecked Sendable {  // `supervisors`, `acceptors` are w
     private let isDrainingFlag = Atomic<Bool>(false)
 
     init(
-        _ configuration: ListenerConfiguration, role: FrameRole, socket: consuming ListeningSocket?, runtime: Runtime, logger: Logger
+        _ configuration: ListenerConfiguration, role: FrameRole, socket: consuming ListeningSocket?, runtime: Runtime,
+        logger: Logger
     ) {
         self.configuration = configuration
         self.role = role
@@ -154,7 +155,9 @@ final class Listener: @unchecked Sendable {  // `supervisors`, `acceptors` are w
                 // Not before nobody accepts or watches any more: its number will be another socket's.
                 if remaining.isLast() { socket.withLock { $0 = nil } }
                 unsafe runtime.forEachProcess(ConnectionProcess.operations) { process in
-                    guard process.home == scheduler, unsafe process.object != nil, ConnectionRef(process).listener === self else {
+                    guard process.home == scheduler, unsafe process.object != nil,
+                        ConnectionRef(process).listener === self
+                    else {
                         return
                     }
                     runtime.exit(process.pid, .shutdown)

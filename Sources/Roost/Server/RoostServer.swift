@@ -59,7 +59,9 @@ public struct ServerConfiguration: Sendable {
         } catch {
             if case .invalidConfiguration(let more) = error { problems += more } else { problems.append("\(error)") }
         }
-        if drainTimeout < .zero || drainTimeout > .seconds(86_400) { problems.append("drain-timeout is \(drainTimeout); use 0 to 1 day") }
+        if drainTimeout < .zero || drainTimeout > .seconds(86_400) {
+            problems.append("drain-timeout is \(drainTimeout); use 0 to 1 day")
+        }
         return problems
     }
 }

@@ -61,7 +61,8 @@ public struct ConnectionLimits: Sendable, Equatable {
         func check(_ key: String, _ value: Duration, atLeast minimum: Duration, zeroAllowed: Bool) {
             if zeroAllowed && value == .zero { return }
             if value < minimum || value > .seconds(86_400) {
-                problems.append("\(name).\(key) is \(value); use \(minimum) to 1 day\(zeroAllowed ? ", or 0 for none" : "")")
+                problems.append(
+                    "\(name).\(key) is \(value); use \(minimum) to 1 day\(zeroAllowed ? ", or 0 for none" : "")")
             }
         }
         check("ping-interval", pingInterval, atLeast: .milliseconds(100), zeroAllowed: true)

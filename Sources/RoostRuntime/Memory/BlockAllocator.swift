@@ -154,7 +154,8 @@ enum BlockClass {
         chunkRemaining -= count * byteCount
         for position in 0..<count {
             let next: UnsafeMutableRawPointer? = unsafe position + 1 < count ? start + (position + 1) * byteCount : nil
-            unsafe (start + position * byteCount).assumingMemoryBound(to: UnsafeMutableRawPointer?.self).pointee = unsafe next
+            unsafe (start + position * byteCount).assumingMemoryBound(to: UnsafeMutableRawPointer?.self).pointee =
+                unsafe next
         }
         return unsafe (start, count)
     }

@@ -13,7 +13,9 @@ extension Address {
     public func send(_ message: consuming sending Message) -> Bool {
         let type: UnsafeRawPointer? =
             unsafe _isPOD(Message.self) ? nil : unsafeBitCast(Message.self as Any.Type, to: UnsafeRawPointer.self)
-        guard let payload = unsafe Sending.allocate(pid, byteCount: MemoryLayout<Message>.size, type: type) else { return false }
+        guard let payload = unsafe Sending.allocate(pid, byteCount: MemoryLayout<Message>.size, type: type) else {
+            return false
+        }
         // Safe: the payload has the size of a `Message` and is aligned to 16; greater alignments are refused at spawn.
         unsafe payload.bindMemory(to: Message.self, capacity: 1).initialize(to: message)
         return unsafe Sending.push(payload)

@@ -55,7 +55,9 @@ extension ProcessContext {
     /// From here on answers are late: they are dropped on arrival. What came before is taken out of the mailbox.
     private func endCall(_ reference: Reference) {
         _ = endMonitor(reference)
-        while (try? wait(until: .now(), destroysTaken: true, { _, node in Self.answers(node, reference) ? true : nil })) == true {}
+        while (try? wait(until: .now(), destroysTaken: true, { _, node in Self.answers(node, reference) ? true : nil }))
+            == true
+        {}
     }
 
     /// Whether `node` is the reply to, or the end of, the call of `reference`.
@@ -72,7 +74,8 @@ extension ProcessContext {
     func takeExit(from pid: Pid) throws(ProcessExit) -> ExitReason? {
         try wait(until: .now()) { _, node in
             // Safe: the kind says what the payload is; it is only looked at until it is taken.
-            guard node.kind == .exit, unsafe node.payload.assumingMemoryBound(to: ExitSignal.self).pointee.from == pid else {
+            guard node.kind == .exit, unsafe node.payload.assumingMemoryBound(to: ExitSignal.self).pointee.from == pid
+            else {
                 return nil
             }
             return node.takePayload(as: ExitSignal.self).reason

@@ -89,7 +89,9 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         return try wait(until: deadline) { process, node in
             guard node.kind == .down else { return nil }
             // Safe: the kind says what the payload is; it is only looked at until it is taken.
-            guard unsafe node.payload.assumingMemoryBound(to: Down.self).pointee.reference == reference else { return nil }
+            guard unsafe node.payload.assumingMemoryBound(to: Down.self).pointee.reference == reference else {
+                return nil
+            }
             return Self.takeDown(node, process)
         }
     }
@@ -238,7 +240,8 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     }
 
     /// Sends `message` to `address` after `delay`.
-    public func send<Other: Sendable>(_ message: Other, to address: Address<Other>, after delay: Duration) -> TimerToken {
+    public func send<Other: Sendable>(_ message: Other, to address: Address<Other>, after delay: Duration) -> TimerToken
+    {
         roost_enter()
         defer { roost_leave() }
         let node = scheduler.makeNode(message, kind: .message, for: address.pid)

@@ -81,7 +81,9 @@ enum StraightLine {
     }
 
     /// Oldest first again, without acting on signals: nobody is there to act.
-    private static func appendUnsorted(_ newest: UnsafeMutablePointer<NodeHeader>, to process: ProcessRef, _ scheduler: SchedulerRef) {
+    private static func appendUnsorted(
+        _ newest: UnsafeMutablePointer<NodeHeader>, to process: ProcessRef, _ scheduler: SchedulerRef
+    ) {
         var newest: UnsafeMutablePointer<NodeHeader>? = unsafe newest
         var oldest: UnsafeMutablePointer<NodeHeader>?
         while let node = unsafe newest {

@@ -74,7 +74,8 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .systemCall(let name, let code): "\(name) failed: \(unsafe String(cString: strerror(code))) (errno \(code))"
+        case .systemCall(let name, let code):
+            "\(name) failed: \(unsafe String(cString: strerror(code))) (errno \(code))"
         case .invalidConfiguration(let problems): problems.joined(separator: "\n")
         }
     }

@@ -16,7 +16,8 @@ extension Runtime {
     /// Code of targets built with Roost's instrumentation flags is preempted wherever it loops (README, "Your package").
     @discardableResult
     public func spawn(
-        options: ProcessOptions = ProcessOptions(), _ body: sending @escaping (borrowing ProcessContext<Never>) throws -> Void
+        options: ProcessOptions = ProcessOptions(),
+        _ body: sending @escaping (borrowing ProcessContext<Never>) throws -> Void
     ) -> Pid {
         roost_enter()
         defer { roost_leave() }
@@ -38,7 +39,8 @@ extension Runtime {
     /// Before the runtime is entered: the trap is the caller's, and is contained.
     static func checkAlignment<Message>(_ type: Message.Type) {
         precondition(
-            MemoryLayout<Message>.alignment <= 16, "\(Message.self) needs an alignment of more than 16; box it in a class or array")
+            MemoryLayout<Message>.alignment <= 16,
+            "\(Message.self) needs an alignment of more than 16; box it in a class or array")
     }
 
     func start<Message: Sendable>(

@@ -43,7 +43,9 @@ public struct RuntimeConfiguration: Sendable {
     package func validate() throws(RuntimeError) {
         var problems: [String] = []
         func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) {
-            if !range.contains(value) { problems.append("\(name) is \(value); use \(range.lowerBound)...\(range.upperBound)") }
+            if !range.contains(value) {
+                problems.append("\(name) is \(value); use \(range.lowerBound)...\(range.upperBound)")
+            }
         }
         check("schedulers", schedulerCount, 0...64)
         check("reductions-per-turn", reductionsPerTurn, 100...1_000_000)
@@ -84,7 +86,8 @@ public final class Runtime: @unchecked Sendable {  // `schedulers` is written be
 
     /// Starts the schedulers' threads. `onEvent` hears what the runtime notices.
     public init(
-        _ configuration: RuntimeConfiguration = RuntimeConfiguration(), onEvent: (@Sendable (RuntimeEvent) -> Void)? = nil
+        _ configuration: RuntimeConfiguration = RuntimeConfiguration(),
+        onEvent: (@Sendable (RuntimeEvent) -> Void)? = nil
     ) throws(RuntimeError) {
         try configuration.validate()
         self.configuration = configuration
@@ -110,12 +113,14 @@ public final class Runtime: @unchecked Sendable {  // `schedulers` is written be
     private func startThread(_ scheduler: SchedulerRef) throws(RuntimeError) -> pthread_t {
         var thread = pthread_t()
         let argument = unsafe UnsafeMutableRawPointer(scheduler.pointer)
-        let code = unsafe pthread_create(&thread, nil, { argument in
-            // Safe: the argument is the scheduler that this thread was made for, and outlives it.
-            let scheduler = unsafe SchedulerRef(argument!.assumingMemoryBound(to: SchedulerState.self))
-            scheduler.threadMain()
-            return nil
-        }, argument)
+        let code = unsafe pthread_create(
+            &thread, nil,
+            { argument in
+                // Safe: the argument is the scheduler that this thread was made for, and outlives it.
+                let scheduler = unsafe SchedulerRef(argument!.assumingMemoryBound(to: SchedulerState.self))
+                scheduler.threadMain()
+                return nil
+            }, argument)
         guard code == 0 else { throw .systemCall("pthread_create", code) }
         return thread
     }
@@ -124,7 +129,9 @@ public final class Runtime: @unchecked Sendable {  // `schedulers` is written be
     ///
     /// Orderly shutdown is the business of supervisors: end the processes first.
     public func stop() {
-        precondition(SchedulerRef.current == nil, "Runtime.stop was called on one of its schedulers; call it from another thread")
+        precondition(
+            SchedulerRef.current == nil, "Runtime.stop was called on one of its schedulers; call it from another thread"
+        )
         guard isRunning.exchange(false, ordering: .sequentiallyConsistent) else { return }
         for scheduler in schedulers { scheduler.post(.run { SchedulerRef.current?.state.isStopping = true }) }
         for thread in threads { pthread_join(thread, nil) }
@@ -207,7 +214,8 @@ extension SchedulerRef {
     func threadMain() {
         let configuration = unsafe state.runtime.configuration
         let code = unsafe roost_thread_attach(
-            configuration.stackByteCount, configuration.stackGuardByteCount, configuration.stackReserveByteCount, pointer)
+            configuration.stackByteCount, configuration.stackGuardByteCount, configuration.stackReserveByteCount,
+            pointer)
         guard code == 0 else {
             fatalError("cannot map a process stack of \(configuration.stackByteCount) bytes: errno \(code)")
         }

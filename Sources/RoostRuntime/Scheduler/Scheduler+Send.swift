@@ -11,11 +11,15 @@ extension SchedulerRef {
     /// A node with `payload`. This scheduler's thread.
     @inline(__always)
     func makeNode<Payload>(_ payload: consuming Payload, kind: NodeKind, for pid: Pid) -> Node {
-        unsafe NodeMaker.make(payload, kind: kind, for: pid) { byteCount in unsafe state.blocks.allocate(byteCount: byteCount) }
+        unsafe NodeMaker.make(payload, kind: kind, for: pid) { byteCount in
+            unsafe state.blocks.allocate(byteCount: byteCount)
+        }
     }
 
     @inline(__always)
-    func free(_ node: Node) { unsafe state.blocks.free(UnsafeMutableRawPointer(node.header), byteCount: node.byteCount) }
+    func free(_ node: Node) {
+        unsafe state.blocks.free(UnsafeMutableRawPointer(node.header), byteCount: node.byteCount)
+    }
 
     /// Destroys what a node carries and frees it. Code of the message's type runs, as handler code. Process context, depth 1.
     func destroy(_ node: Node) {
@@ -35,7 +39,8 @@ extension SchedulerRef {
     /// Takes `header` out of the queue; `previous` is the node before it, nil for the first.
     @inline(__always)
     func unlink(
-        _ header: UnsafeMutablePointer<NodeHeader>, after previous: UnsafeMutablePointer<NodeHeader>?, of process: ProcessRef
+        _ header: UnsafeMutablePointer<NodeHeader>, after previous: UnsafeMutablePointer<NodeHeader>?,
+        of process: ProcessRef
     ) -> Node {
         let next = unsafe header.pointee.next
         if let previous = unsafe previous {

@@ -115,7 +115,9 @@ extension ProcessRef {
     package var isFinished: Bool { block.flags.contains(.isFinished) }
 
     /// The hints as they are; they stay.
-    package func peekWakeFlags() -> WakeFlags { WakeFlags(rawValue: block.wakeFlags.load(ordering: .sequentiallyConsistent)) }
+    package func peekWakeFlags() -> WakeFlags {
+        WakeFlags(rawValue: block.wakeFlags.load(ordering: .sequentiallyConsistent))
+    }
 
     package func clearWakeFlags(_ flags: WakeFlags) {
         block.wakeFlags.bitwiseAnd(~flags.rawValue, ordering: .sequentiallyConsistent)

@@ -54,7 +54,7 @@ struct TimerEntry {
     init(start: MonotonicTime) { self.start = start }
 
     deinit {
-        for unsafe chunk in unsafe chunks { unsafe chunk.deallocate() }
+        for unsafechunk in unsafe chunks { unsafe chunk.deallocate() }
     }
 
     @inline(__always)
@@ -186,7 +186,8 @@ struct TimerEntry {
                 let next = index + 1 < capacity ? first + UInt32(index) + 1 : 0
                 unsafe (chunk + index).initialize(
                     to: TimerEntry(
-                        next: next, previous: 0, generation: 1, level: 0, position: 0, isArmed: false, tick: 0, action: .wake(0)))
+                        next: next, previous: 0, generation: 1, level: 0, position: 0, isArmed: false, tick: 0,
+                        action: .wake(0)))
             }
             unsafe chunks.append(chunk)
             freeHead = first

@@ -78,7 +78,8 @@ public struct ChildSpecification: Sendable {
         strategy: Supervisor.Strategy = .oneForOne, intensity: RestartIntensity = .standard,
         children: [ChildSpecification] = [], onReport: (@Sendable (SupervisorReport) -> Void)? = nil
     ) -> ChildSpecification {
-        ChildSpecification(id, restart, shutdown, .supervisor, ObjectIdentifier(Supervisor.Request.self)) { supervisor in
+        ChildSpecification(id, restart, shutdown, .supervisor, ObjectIdentifier(Supervisor.Request.self)) {
+            supervisor in
             try Supervisor.start(
                 from: supervisor, strategy: strategy, intensity: intensity, children: children, onReport: onReport
             ).pid

@@ -52,12 +52,15 @@ public struct Supervisor: Sendable, Hashable {
     ///
     /// It ends its children and itself when the caller ends. `onReport` is called in the supervisor's process.
     public static func start<Message>(
-        from process: borrowing ProcessContext<Message>, strategy: Strategy = .oneForOne, intensity: RestartIntensity = .standard,
+        from process: borrowing ProcessContext<Message>, strategy: Strategy = .oneForOne,
+        intensity: RestartIntensity = .standard,
         children: [ChildSpecification] = [], onReport: (@Sendable (SupervisorReport) -> Void)? = nil
     ) throws -> Supervisor {
         let settings = SupervisorProcess.Settings(
             parent: process.pid, strategy: strategy, intensity: intensity, children: children, onReport: onReport)
-        let address = process.spawnLink(receiving: Request.self, options: .unlimited) { try SupervisorProcess.run(settings, $0) }
+        let address = process.spawnLink(receiving: Request.self, options: .unlimited) {
+            try SupervisorProcess.run(settings, $0)
+        }
         return try Supervisor(address, process.runtime).begun(process)
     }
 
@@ -68,7 +71,9 @@ public struct Supervisor: Sendable, Hashable {
     ) async throws -> Supervisor {
         let settings = SupervisorProcess.Settings(
             parent: .outside, strategy: strategy, intensity: intensity, children: children, onReport: onReport)
-        let address = runtime.spawn(receiving: Request.self, options: .unlimited) { try SupervisorProcess.run(settings, $0) }
+        let address = runtime.spawn(receiving: Request.self, options: .unlimited) {
+            try SupervisorProcess.run(settings, $0)
+        }
         return try await runtime.ask { try Supervisor(address, $0.runtime).begun($0) }
     }
 
@@ -112,7 +117,9 @@ public struct Supervisor: Sendable, Hashable {
     }
 
     @discardableResult
-    public func restartChild(_ id: String) async throws -> Pid? { try await runtime.ask { try restartChild(id, from: $0) } }
+    public func restartChild(_ id: String) async throws -> Pid? {
+        try await runtime.ask { try restartChild(id, from: $0) }
+    }
 
     /// Ends a child and waits until it has ended. What is known of it is kept, unless it is temporary.
     public func terminateChild<Message>(
@@ -143,7 +150,8 @@ public struct Supervisor: Sendable, Hashable {
 
     /// Where the child `id` receives messages of type `type`, while it runs. Each restart makes a new address.
     public func address<Other: Sendable, Message>(
-        of id: String, receiving type: Other.Type, from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
+        of id: String, receiving type: Other.Type, from process: borrowing ProcessContext<Message>,
+        timeout: Duration? = nil
     ) throws -> Address<Other>? {
         try ask(process, timeout) { .find(id: id, ObjectIdentifier(type), $0) }.map { Address(pid: $0) }
     }

@@ -70,9 +70,10 @@ struct SupervisorProcess {
         switch request {
         case .begin(let answer): answer.send(.success(true))
         case .start(let specification, let answer):
-            answer.send(attempt { supervisor throws(SupervisorError) in
-                try supervisor.addChild(specification, .leavesEnded, process)
-            })
+            answer.send(
+                attempt { supervisor throws(SupervisorError) in
+                    try supervisor.addChild(specification, .leavesEnded, process)
+                })
         case .restart(let id, let answer):
             answer.send(attempt { supervisor throws(SupervisorError) in try supervisor.restartChild(id, process) })
         case .terminate(let name, let answer):
@@ -80,10 +81,11 @@ struct SupervisorProcess {
         case .delete(let id, let answer):
             answer.send(attempt { supervisor throws(SupervisorError) in try supervisor.deleteChild(id) })
         case .find(let id, let type, let answer):
-            answer.send(attempt { supervisor throws(SupervisorError) in
-                let child = try supervisor.child(id, for: "address(of:)")
-                return child.specification.messageType == type ? child.pid : nil
-            })
+            answer.send(
+                attempt { supervisor throws(SupervisorError) in
+                    let child = try supervisor.child(id, for: "address(of:)")
+                    return child.specification.messageType == type ? child.pid : nil
+                })
         case .list(let answer): answer.send(.success(table.all.map(\.information)))
         case .count(let answer): answer.send(.success(table.counts))
         case .retry(let number):
@@ -192,7 +194,8 @@ struct SupervisorProcess {
         let isAllowed = window.allowsRestart(at: .now())
         if let failure {
             report(
-                child.specification, child.pid, failure.event, failure.reason, isAllowed ? .restarts : .givesUp, process)
+                child.specification, child.pid, failure.event, failure.reason, isAllowed ? .restarts : .givesUp, process
+            )
         }
         table.set(.restarting, of: child)
         guard isAllowed else {
@@ -277,7 +280,9 @@ struct SupervisorProcess {
                 if process.isToldToExit { return }
                 continue
             }
-            guard case .down(let down) = event, let child = waiting.removeValue(forKey: down.reference) else { continue }
+            guard case .down(let down) = event, let child = waiting.removeValue(forKey: down.reference) else {
+                continue
+            }
             noteEnd(of: child, down.reason, process)
         }
         table = ChildTable(hasUniqueIDs: false)
@@ -304,6 +309,7 @@ struct SupervisorProcess {
     ) {
         settings.onReport?(
             SupervisorReport(
-                supervisor: process.pid, id: specification.id, child: child, event: event, reason: reason, action: action))
+                supervisor: process.pid, id: specification.id, child: child, event: event, reason: reason,
+                action: action))
     }
 }

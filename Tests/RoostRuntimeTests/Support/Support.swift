@@ -27,7 +27,8 @@ func withRuntime<Result>(
 extension Runtime {
     /// Runs `body` as a process and returns why it ended.
     func outcome(
-        options: ProcessOptions = ProcessOptions(), _ body: @escaping @Sendable (borrowing ProcessContext<Never>) throws -> Void
+        options: ProcessOptions = ProcessOptions(),
+        _ body: @escaping @Sendable (borrowing ProcessContext<Never>) throws -> Void
     ) async -> ExitReason {
         await withCheckedContinuation { continuation in
             spawn { context in
@@ -38,7 +39,9 @@ extension Runtime {
     }
 
     /// Runs `body` as a process and returns what it returns; the process must not fail.
-    func value<Value: Sendable>(_ body: @escaping @Sendable (borrowing ProcessContext<Never>) throws -> Value) async throws -> Value {
+    func value<Value: Sendable>(_ body: @escaping @Sendable (borrowing ProcessContext<Never>) throws -> Value)
+        async throws -> Value
+    {
         let box = Locked<Value?>(nil)
         let reason = await outcome { context in
             let value = try body(context)
