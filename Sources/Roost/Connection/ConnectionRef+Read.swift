@@ -350,7 +350,8 @@ extension ConnectionRef {
             let bytes = unsafe UnsafeRawBufferPointer(state.delivering.bytes)
             let header = unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
             let byteCount = Int(header >> 8)
-            extras.deliveringOffset = offset + 8 + byteCount  // before the callback: a message that crashes is not tried again
+            // before the callback: a message that crashes is not tried again
+            extras.deliveringOffset = offset + 8 + byteCount
             try unsafe deliver(
                 header & 0xFF == 0 ? .text : .binary,
                 UnsafeRawBufferPointer(rebasing: bytes[offset + 8..<offset + 8 + byteCount]))

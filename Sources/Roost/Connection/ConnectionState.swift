@@ -142,7 +142,8 @@ final class ConnectionExtras {
 }
 
 /// A connection by the address of its state: what its process works on.
-@safe struct ConnectionRef: Equatable, @unchecked Sendable {  // belongs to one process at a time; handed over between them
+// belongs to one process at a time; handed over between them
+@safe struct ConnectionRef: Equatable, @unchecked Sendable {
     let pointer: UnsafeMutablePointer<ConnectionState>
 
     @inline(__always)

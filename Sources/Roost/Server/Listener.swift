@@ -16,7 +16,8 @@ enum SupervisorMessage: Sendable {
 /// One socket that connections come from, or the place that clients' connections belong to: routes, limits and counters.
 ///
 /// Each scheduler has a process that accepts and one that supervises; a connection stays on the scheduler that it was given to.
-final class Listener: @unchecked Sendable {  // `supervisors`, `acceptors` are written before the first connection; counters are atomic
+// `supervisors`, `acceptors` are written before the first connection; counters are atomic
+final class Listener: @unchecked Sendable {
     let configuration: ListenerConfiguration
     let routes: RouteTable
     let httpLimits: HTTPLimits

@@ -141,7 +141,8 @@ final class ProcessExtras {
 ///
 /// Safe to copy and to keep: slots are type-stable. What may be done with it is up to the caller: the fields marked so in the table
 /// above belong to the scheduler that runs the process.
-@safe package struct ProcessRef: Equatable, @unchecked Sendable {  // shared fields are atomics; the rest is its scheduler's
+// shared fields are atomics; the rest is its scheduler's
+@safe package struct ProcessRef: Equatable, @unchecked Sendable {
     let pointer: UnsafeMutablePointer<ProcessControlBlock>
 
     @inline(__always)

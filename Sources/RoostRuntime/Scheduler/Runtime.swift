@@ -69,7 +69,8 @@ public enum RuntimeEvent: Sendable {
 /// A set of schedulers and the processes on them.
 ///
 /// Any number may exist in one program; processes of different runtimes can send to each other.
-public final class Runtime: @unchecked Sendable {  // `schedulers` is written before the threads start; the rest is atomic or locked
+// `schedulers` is written before the threads start; the rest is atomic or locked
+public final class Runtime: @unchecked Sendable {
     public let configuration: RuntimeConfiguration
     private(set) var schedulers: [SchedulerRef] = []
     private var threads: [pthread_t] = []

@@ -90,7 +90,8 @@ public struct SchedulerStatistics: Sendable, Equatable {
 }
 
 /// A scheduler by its address; valid for the life of its runtime.
-@safe package struct SchedulerRef: Equatable, @unchecked Sendable {  // shared fields are atomics or locked; the rest is its thread's
+// shared fields are atomics or locked; the rest is its thread's
+@safe package struct SchedulerRef: Equatable, @unchecked Sendable {
     let pointer: UnsafeMutablePointer<SchedulerState>
 
     @inline(__always)
