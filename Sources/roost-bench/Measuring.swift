@@ -45,7 +45,6 @@ func residentByteCount() -> Int {
 func report(_ kind: String, count: Int, nanosecondsEach: Double, bytesEach: Double? = nil) {
     func rounded(_ value: Double) -> Double { (value * 10).rounded() / 10 }
     let bytes = bytesEach.map { ",\"bytes_each\":\(rounded($0))" } ?? ""
-    print(
-        "{\"runtime\":\"roost\",\"kind\":\"\(kind)\",\"count\":\(count),\"ns_each\":\(rounded(nanosecondsEach))\(bytes)}"
-    )
+    let time = "\"ns_each\":\(rounded(nanosecondsEach))"
+    print("{\"runtime\":\"roost\",\"kind\":\"\(kind)\",\"count\":\(count),\(time)\(bytes)}")
 }

@@ -2,8 +2,8 @@
 
 internal import ArgumentParser
 
-/// What the runtime's own operations cost, on one scheduler. Each command prints a line of JSON for each figure, as the Erlang programs
-/// beside `Benchmarks/bench.py` do.
+/// What the runtime's own operations cost, on one scheduler. Each command prints a line of JSON for each figure, as the
+/// Erlang programs beside `Benchmarks/bench.py` do.
 @main
 struct RoostBench: ParsableCommand {
     static let configuration = CommandConfiguration(

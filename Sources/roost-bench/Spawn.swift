@@ -46,7 +46,7 @@ struct Spawn: ParsableCommand {
     private static func runAlone(_ count: Int) throws {
         let words = ["roost-bench", "spawn", "--processes", "\(count)"]
         var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-        defer { for unsafeword in unsafe arguments { unsafe free(word) } }
+        defer { while let word = unsafe arguments.popLast() { unsafe free(word) } }
         var child = pid_t()
         var status: CInt = 0
         guard unsafe posix_spawn(&child, "/proc/self/exe", nil, nil, &arguments, environ) == 0,

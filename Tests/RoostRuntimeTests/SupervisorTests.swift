@@ -4,37 +4,38 @@ import Testing
 
 @testable import RoostRuntime
 
-/// What OTP 27's manual says of supervisors (`supervisor`, "Supervision Principles", "Restart Strategy", functions) and the test of it.
+/// What OTP 27's manual says of supervisors (reference manual `supervisor`, design principles) and the test of it.
 ///
-/// | The manual                                                                                      | Test                       |
-/// |-------------------------------------------------------------------------------------------------|----------------------------|
-/// | children are started "from left to right according to this list"                               | `startsInOrder`            |
-/// | "When the supervisor terminates, it first terminates its child processes in reverse start order"| `stopsInReverseOrder`      |
-/// | one_for_one: "If one child process terminates and is to be restarted, only that child process is affected" | `restartsOneForOne` |
-/// | simple_one_for_one: children "are dynamically added"; "shut down asynchronously", in no order  | `endsDynamicChildrenAtOnce`|
-/// | "A permanent child process is always restarted"                                                | `restartTypes`             |
-/// | "A temporary child process is never restarted"                                                 | `restartTypes`             |
-/// | "A transient child process is restarted only if it terminates abnormally" (not normal, shutdown)| `restartTypes`            |
-/// | "To prevent … an infinite loop of … restarts": more than intensity restarts in the period      | `givesUp`, `countsRestarts`|
-/// | "… the supervisor terminates all child processes and then itself … the exit reason is shutdown" | `givesUp`                 |
-/// | "intensity defaults to 1 and period defaults to 5"                                             | `countsRestarts`           |
-/// | brutal_kill: "unconditionally terminated using exit(Child,kill)"                               | `killsBrutally`            |
-/// | integer time-out: "exit(Child,shutdown) and then wait … if no exit signal is received … kill"  | `killsAfterTimeout`        |
-/// | infinity: "to give the subtree ample time to shut down"                                        | `waitsWithoutEnd`          |
-/// | start "must create and link to the child process"; may return `ignore`: "the child specification is kept" | `keepsIgnoredChild` |
-/// | start_link: if a start fails "the supervisor first terminates all already started child processes" | `failsToStart`        |
-/// | "If the supervisor process's start function fails … returns {error, …}"                        | `failsToStart`             |
-/// | a restart that fails is tried again, and counts                                                | `triesAgain`               |
-/// | start_child: a present id is `already_started` or `already_present`                            | `namesChildrenOnce`        |
-/// | start_child: on an error "the child specification is discarded"                                | `discardsWhatDoesNotStart` |
-/// | terminate_child: "the child specification is kept unless the child is temporary"               | `terminatesAndRestarts`    |
-/// | terminate_child: simple_one_for_one takes the pid; an id is `simple_one_for_one`               | `refusesNames`             |
-/// | restart_child: `running` unless it is terminated, `not_found`                                  | `terminatesAndRestarts`    |
-/// | delete_child: "The corresponding child process must not be running"; not for simple_one_for_one | `deletes`, `refusesNames` |
-/// | which_children, count_children: id, child or restarting or undefined, type; specs, active, supervisors, workers | `lists` |
-/// | "the supervisor is linked to the caller": it ends with it, and its children with it            | `endsWithItsOwner`         |
-/// | escalation: a supervisor that gives up is a child that failed                                  | `escalates`                |
-/// | gen_server:call: a dead callee is an error; a late reply is dropped                            | `CallTests`                |
+/// | The manual                                                                        | Test                        |
+/// |-----------------------------------------------------------------------------------|-----------------------------|
+/// | children are started "from left to right according to this list"                  | `startsInOrder`             |
+/// | "it first terminates its child processes in reverse start order"                  | `stopsInReverseOrder`       |
+/// | one_for_one: "only that child process is affected"                                | `restartsOneForOne`         |
+/// | simple_one_for_one: children are "dynamically added"                              | `addsAndRemoves`            |
+/// | simple_one_for_one: children "are shut down asynchronously"                       | `endsDynamicChildrenAtOnce` |
+/// | "A permanent child process is always restarted"                                   | `restartTypes`              |
+/// | "A temporary child process is never restarted"                                    | `restartTypes`              |
+/// | "A transient child process is restarted only if it terminates abnormally"         | `restartTypes`              |
+/// | simple_one_for_one: restart types hold as well                                    | `restartsDynamically`       |
+/// | more than intensity restarts in a period: it terminates all children, then itself | `givesUp`                   |
+/// | the period slides; "intensity defaults to 1 and period defaults to 5"             | `countsRestarts`            |
+/// | a restart that fails is tried again, and counts                                   | `triesAgain`                |
+/// | brutal_kill: "unconditionally terminated using exit(Child,kill)"                  | `killsBrutally`             |
+/// | time-out: exit(Child,shutdown), then exit(Child,kill)                             | `killsAfterTimeout`         |
+/// | infinity: "to give the subtree ample time to shut down"                           | `waitsWithoutEnd`           |
+/// | a start that fails "first terminates all already started child processes"         | `failsToStart`              |
+/// | ignore: "the child specification is kept", unless the child is temporary          | `keepsIgnoredChild`         |
+/// | start_child: already_started, already_present                                     | `namesChildrenOnce`         |
+/// | start_child that fails: "the child specification is discarded"                    | `discardsWhatDoesNotStart`  |
+/// | terminate_child: the specification is kept "unless the child is temporary"        | `terminatesAndRestarts`     |
+/// | restart_child: running, not_found                                                 | `terminatesAndRestarts`     |
+/// | delete_child: "the corresponding child process must not be running"               | `deletes`                   |
+/// | simple_one_for_one: terminate_child takes the pid; no delete, no restart          | `refusesNames`              |
+/// | which_children, count_children: state, type; specs, active, supervisors, workers  | `lists`                     |
+/// | the supervisor is linked to its parent, and ends with it                          | `endsWithItsOwner`          |
+/// | children are linked to the supervisor, and end with it                            | `takesChildrenAlong`        |
+/// | escalation: a supervisor that gives up is a child that failed                     | `escalates`                 |
+/// | gen_server:call: a dead callee is an error; a late reply is dropped               | `CallTests`                 |
 extension RuntimeTests {
     @Suite("Supervisors", .timeLimit(.minutes(1)))
     struct SupervisorTests {
@@ -66,7 +67,7 @@ extension RuntimeTests {
         }
 
         @Test(
-            "A start that throws ends the children already started, right to left, and is the error of the supervisor's start"
+            "A start that throws ends the children already started, right to left, and is the error of the start"
         )
         func failsToStart() async throws {
             let journal = Journal()
@@ -124,12 +125,10 @@ extension RuntimeTests {
 
         // MARK: Restarts
 
-        enum Ending: CaseIterable, Sendable { case `return`, shutdown, fail, trap, kill }
-
         @Test(
             "Permanent children are always restarted, transient ones after a failure, temporary ones never",
-            arguments: [ChildSpecification.Restart.permanent, .transient, .temporary], Ending.allCases)
-        func restartTypes(_ restart: ChildSpecification.Restart, _ ending: Ending) async throws {
+            arguments: [ChildSpecification.Restart.permanent, .transient, .temporary], ChildEnding.allCases)
+        func restartTypes(_ restart: ChildSpecification.Restart, _ ending: ChildEnding) async throws {
             let journal = Journal()
             try await withRuntime { runtime in
                 let supervisor = try await Supervisor.start(
@@ -168,7 +167,7 @@ extension RuntimeTests {
         }
 
         @Test(
-            "Restarts past the intensity: its children end, right to left, then the supervisor does, with reason shutdown"
+            "Restarts past the intensity: the children end, right to left, then the supervisor, with reason shutdown"
         )
         func givesUp() async throws {
             let journal = Journal()
@@ -215,7 +214,7 @@ extension RuntimeTests {
                         .starting("a") { supervisor in
                             attempts.add()
                             if (2...failures + 1).contains(attempts.value) { throw Refused() }
-                            return supervisor.spawnLink(receiving: Ending.self) { try obey($0) }.pid
+                            return supervisor.spawnLink(receiving: ChildEnding.self) { try obey($0) }.pid
                         }
                     ], onReport: journal.report)
                 let pid = try #require(try await supervisor.children.first?.pid)
@@ -247,7 +246,7 @@ extension RuntimeTests {
                 let address = try #require(try await outer.address(of: "inner", receiving: Supervisor.Request.self))
                 try await runtime.ask { process in
                     let find: Result<Pid?, SupervisorError> = try process.call(address) {
-                        .init(content: .find(id: "a", ObjectIdentifier(Ending.self), $0))
+                        .init(content: .find(id: "a", ObjectIdentifier(ChildEnding.self), $0))
                     }
                     try process.exit(#require(try find.get()), .kill)
                 }
@@ -300,7 +299,7 @@ extension RuntimeTests {
         func waitsWithoutEnd() async throws {
             let journal = Journal()
             try await withRuntime { runtime in
-                let slow = ChildSpecification("slow", receiving: Ending.self, shutdown: .infinity) { process in
+                let slow = ChildSpecification("slow", receiving: ChildEnding.self, shutdown: .infinity) { process in
                     process.trapExits()
                     journal.note("slow ready")
                     guard case .exit? = try process.receiveAny() else { return }
@@ -310,7 +309,7 @@ extension RuntimeTests {
                     throw ProcessExit(reason: .shutdown)
                 }
                 let supervisor = try await Supervisor.start(in: runtime, children: [slow], onReport: journal.report)
-                let address = try #require(try await supervisor.address(of: "slow", receiving: Ending.self))
+                let address = try #require(try await supervisor.address(of: "slow", receiving: ChildEnding.self))
                 await journal.wait(for: ["slow ready"])
                 async let end: Void = supervisor.stop()
                 await journal.wait(for: ["slow asked"])
@@ -389,7 +388,7 @@ extension RuntimeTests {
                 try await supervisor.terminateChild("b")
                 #expect(try await supervisor.children.map(\.id) == ["a"])
                 #expect(try await supervisor.children.map(\.state) == [.ended])
-                #expect(try await supervisor.address(of: "a", receiving: Ending.self) == nil)
+                #expect(try await supervisor.address(of: "a", receiving: ChildEnding.self) == nil)
                 let after = try await supervisor.restartChild("a")
                 #expect(after != nil && after != before)
                 await #expect(throws: SupervisorError.self) { try await supervisor.restartChild("b") }
@@ -539,156 +538,4 @@ extension RuntimeTests {
             }
         }
     }
-
-    @Suite("Calls", .timeLimit(.minutes(1)))
-    struct CallTests {
-        private struct Question: Sendable {
-            let answer: ReplyAddress<Payload>
-            let goesOn: Address<Bool>?
-        }
-
-        @Test("A call is answered with what the callee sends; other messages stay in order")
-        func answers() async throws {
-            let destroyed = Counter()
-            try await withRuntime { runtime in
-                let answer = try await runtime.value { process in
-                    let echo = process.spawnLink(receiving: ReplyAddress<Payload>.self) {
-                        try $0.receive().send(Payload(7, destroyed))
-                    }
-                    return try process.call(echo) { $0 }.number
-                }
-                #expect(answer == 7)
-                await destroyed.wait(for: 1)
-            }
-        }
-
-        @Test("A callee that has ended, or ends before it answers, is an error at once")
-        func noticesEnds() async throws {
-            try await withRuntime { runtime in
-                let reasons: [ExitReason] = try await runtime.value { process in
-                    let callee = process.spawn(receiving: ReplyAddress<Int>.self) {
-                        _ = try $0.receive()
-                        throw Refused(number: 4)
-                    }
-                    return try (0..<2).map { _ in
-                        do { _ = try process.call(callee) { $0 } } catch CallError.ended(let reason) { return reason }
-                        throw Refused()
-                    }
-                }
-                #expect(reasons[0].refusal == Refused(number: 4))
-                #expect(reasons[1].isNoProcess)
-            }
-        }
-
-        @Test("A late answer is destroyed, and reaches no mailbox")
-        func dropsLateAnswers() async throws {
-            let destroyed = Counter()
-            try await withRuntime { runtime in
-                let held = try await runtime.value { process in
-                    let me = process.spawnMonitor(receiving: Bool.self) { caller in
-                        let callee = caller.spawnLink(receiving: Question.self) { callee in
-                            let late = try callee.receive()
-                            let question = try callee.receive()
-                            late.answer.send(Payload(1, destroyed))
-                            question.answer.send(Payload(2, destroyed))
-                            question.goesOn?.send(true)
-                        }
-                        let isLate: Bool
-                        do {
-                            _ = try caller.call(callee, timeout: .zero) { Question(answer: $0, goesOn: nil) }
-                            isLate = false
-                        } catch CallError.timedOut { isLate = true }
-                        let address = caller.address
-                        let second = try caller.call(callee) { Question(answer: $0, goesOn: address) }.number
-                        guard isLate, second == 2, case .message(true)? = try caller.receiveAny() else {
-                            throw Refused()
-                        }
-                        guard try caller.receiveAny(timeout: .zero) == nil, Inspection.monitorCount() == 0 else {
-                            throw Refused()
-                        }
-                    }
-                    return try process.receiveDown(of: me.reference)!.reason
-                }
-                #expect(held.isPlainNormal, "\(held)")
-                await destroyed.wait(for: 2)
-            }
-        }
-    }
-}
-
-// MARK: - Children
-
-/// A child that ends as it is told to.
-private func worker(_ id: String, restart: ChildSpecification.Restart = .permanent) -> ChildSpecification {
-    ChildSpecification(id, receiving: RuntimeTests.SupervisorTests.Ending.self, restart: restart) { try obey($0) }
-}
-
-private func obey(_ process: borrowing ProcessContext<RuntimeTests.SupervisorTests.Ending>) throws {
-    switch try process.receive() {
-    case .return: return
-    case .shutdown: throw ProcessExit(reason: .shutdown)
-    case .fail: throw Refused()
-    case .trap: fatalError("told to trap")
-    case .kill: process.exit(process.pid, .kill)
-    }
-    _ = try process.receive()
-}
-
-/// A child that notes its start, that it is ready to be asked to end, and that it ends when asked.
-private func child(
-    _ id: String, _ journal: Journal, shutdown: ChildSpecification.Shutdown = .timeout(.seconds(50)),
-    isReadyFirst: Bool = false
-) -> ChildSpecification {
-    .starting(id, shutdown: shutdown) { supervisor in
-        journal.note("\(id) starts")
-        let starting = supervisor.pid
-        let pid = supervisor.spawnLink(receiving: ReplyAddress<Bool>.self) { process in
-            process.trapExits()
-            journal.note("\(id) ready")
-            if isReadyFirst { try process.receive().send(true) }
-            while let event = try process.receiveAny() {
-                guard case .exit(let signal) = event, signal.from == starting else { continue }
-                journal.note("\(id) ends")
-                throw ProcessExit(reason: signal.reason)
-            }
-        }
-        if isReadyFirst { _ = try supervisor.call(pid) { $0 } }
-        return pid.pid
-    }
-}
-
-extension Supervisor {
-    fileprivate func tell(_ id: String, _ ending: RuntimeTests.SupervisorTests.Ending) async throws {
-        try #require(try await address(of: id, receiving: RuntimeTests.SupervisorTests.Ending.self)).send(ending)
-    }
-
-    /// Makes a child end and waits until the supervisor has dealt with it.
-    fileprivate func endChild(
-        _ id: String, _ ending: RuntimeTests.SupervisorTests.Ending, _ runtime: Runtime
-    ) async throws {
-        let pid = try await children.first { $0.id == id }?.pid
-        try await tell(id, ending)
-        while try await children.contains(where: { $0.pid == pid && pid != nil }) {}
-    }
-}
-
-/// What happened, in order.
-private final class Journal: Sendable {
-    private let lines = Locked<[String]>([])
-    private let heard = Locked<[SupervisorReport]>([])
-
-    func note(_ line: String) { lines.withLock { $0.append(line) } }
-    var report: @Sendable (SupervisorReport) -> Void { { [heard] report in heard.withLock { $0.append(report) } } }
-    var reports: [SupervisorReport] { heard.withLock { $0 } }
-
-    /// Who did `what`, in order.
-    func entries(_ what: String) -> [String] {
-        lines.withLock { $0 }.filter { $0.hasSuffix(" \(what)") }.map { String($0.dropLast(what.count + 1)) }
-    }
-
-    func wait(for expected: [String]) async {
-        while !lines.withLock({ lines in expected.allSatisfy(lines.contains) }) { await Task.yield() }
-    }
-
-    func wait(forReports count: Int) async { while reports.count < count { await Task.yield() } }
 }

@@ -2,8 +2,8 @@
 
 internal import Glibc
 
-/// Memory straight from the kernel, in huge pages where it has them: a million processes touch so many pages that faults on small ones
-/// would be half the cost of starting them. (Linux, "Transparent Hugepage Support".)
+/// Memory straight from the kernel, in huge pages where it has them: a million processes touch so many pages that
+/// faults on small ones would be half the cost of starting them. (Linux, "Transparent Hugepage Support".)
 enum HugePages {
     static let byteCount = 2 << 20
 

@@ -32,7 +32,8 @@ package enum CallError: Error {
 }
 
 extension ProcessContext {
-    /// Sends the request that `make` makes and waits for its answer. A callee that ends, or is late, is an error at once.
+    /// Sends the request that `make` makes and waits for its answer. A callee that ends, or is late, is an error at
+    /// once.
     ///
     /// Throws `CallError`, or `ProcessExit` when the caller is told to exit. A late answer does not reach the mailbox.
     package func call<Request, Answer: Sendable>(

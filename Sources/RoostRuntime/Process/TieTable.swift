@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A process's links or monitors: an array while there are few, as nearly always, and a dictionary beyond; so a supervisor of a million
-/// children loses none of them slowly.
+/// A process's links or monitors: an array while there are few, as nearly always, and a dictionary beyond; so a
+/// supervisor of a million children loses none of them slowly.
 struct TieTable<Key: Hashable, Value> {
     static var fewCountMax: Int { 16 }
 

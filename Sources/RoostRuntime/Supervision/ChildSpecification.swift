@@ -61,8 +61,9 @@ public struct ChildSpecification: Sendable {
         }
     }
 
-    /// A child that `start` starts, in the supervisor's process: it spawns the child linked, may wait until it is ready, and returns
-    /// its pid. When `start` throws, the child has not started; nil says that there is nothing to start (OTP: `ignore`).
+    /// A child that `start` starts, in the supervisor's process: it spawns the child linked, may wait until it is
+    /// ready, and returns its pid. When `start` throws, the child has not started; nil says that there is nothing to
+    /// start (OTP: `ignore`).
     ///
     /// The supervisor does nothing else meanwhile.
     public static func starting(

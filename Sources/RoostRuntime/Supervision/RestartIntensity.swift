@@ -25,7 +25,8 @@ struct RestartWindow {
 
     init(_ intensity: RestartIntensity) { self.intensity = intensity }
 
-    /// Counts a restart at `now`. False when it is one too many: more than allowed have come within the period that ends now.
+    /// Counts a restart at `now`. False when it is one too many: more than allowed have come within the period that
+    /// ends now.
     mutating func allowsRestart(at now: MonotonicTime) -> Bool {
         restarts.removeAll { $0 + intensity.period < now }
         restarts.append(now)

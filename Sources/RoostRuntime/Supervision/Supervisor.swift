@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A process that starts other processes, starts them again when they fail, and ends them when it ends. (OTP: `supervisor`.)
+/// A process that starts other processes, starts them again when they fail, and ends them when it ends. (OTP:
+/// `supervisor`.)
 ///
-/// This value is its handle: copy it, send it, keep it. Methods with `from:` are called in a process and make it wait; those without
-/// are for tasks outside any process. Both throw `SupervisorError`, and the first `ProcessExit` when the caller is told to exit.
+/// This value is its handle: copy it, send it, keep it. Methods with `from:` are called in a process and make it wait;
+/// those without are for tasks outside any process. Both throw `SupervisorError`, and the first `ProcessExit` when the
+/// caller is told to exit.
 ///
 ///     let supervisor = try await Supervisor.start(in: runtime, children: [
 ///         ChildSpecification("clock") { process in … }
@@ -13,8 +15,8 @@ public struct Supervisor: Sendable, Hashable {
     public enum Strategy: Sendable, Hashable {
         /// That one. Children start in the order given and end in the reverse.
         case oneForOne
-        /// That one. Children come and go at run time; none is kept once it has ended, ids need not be unique, and all end at once.
-        /// (Elixir: `DynamicSupervisor`; OTP: `simple_one_for_one`.)
+        /// That one. Children come and go at run time; none is kept once it has ended, ids need not be unique, and all
+        /// end at once. (Elixir: `DynamicSupervisor`; OTP: `simple_one_for_one`.)
         case dynamic
     }
 

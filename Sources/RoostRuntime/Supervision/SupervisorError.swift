@@ -2,7 +2,8 @@
 
 /// Why a supervisor did not do what it was asked to.
 public enum SupervisorError: Error, Sendable, CustomStringConvertible {
-    /// The child's start threw, for `reason`. As an error of `Supervisor.start`: the children started before it have been stopped.
+    /// The child's start threw, for `reason`. As an error of `Supervisor.start`: the children started before it have
+    /// been stopped.
     case startFailed(id: String, reason: ExitReason)
     /// A child of that id runs.
     case alreadyStarted(id: String, pid: Pid)

@@ -2,7 +2,8 @@
 
 /// What a supervisor's process does. The state belongs to that process alone.
 ///
-/// Strategies differ in two places: which children a crash concerns (`restart`) and how all of them end (`endChildren`).
+/// Strategies differ in two places: which children a crash concerns (`restart`) and how all of them end
+/// (`endChildren`).
 struct SupervisorProcess {
     typealias Context = ProcessContext<Supervisor.Request>
 
@@ -39,7 +40,8 @@ struct SupervisorProcess {
 
     // MARK: Life
 
-    /// Starts the children, left to right; where one does not start, ends those that did, right to left, and this process.
+    /// Starts the children, left to right; where one does not start, ends those that did, right to left, and this
+    /// process.
     private mutating func begin(_ process: borrowing Context) throws {
         process.trapExits()
         guard case .begin(let answer) = try process.receive().content else { return }
@@ -153,7 +155,8 @@ struct SupervisorProcess {
         return true
     }
 
-    /// What has ended, and is not to start again by itself, is kept for `restartChild`: but for temporary and dynamic children.
+    /// What has ended, and is not to start again by itself, is kept for `restartChild`: but for temporary and dynamic
+    /// children.
     private mutating func keepOrForget(_ child: Child) {
         if child.specification.restart == .temporary || settings.strategy == .dynamic {
             table.remove(child)

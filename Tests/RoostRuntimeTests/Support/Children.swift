@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import RoostRuntime
+
+/// How a child is told to end.
+enum ChildEnding: CaseIterable, Sendable { case `return`, shutdown, fail, trap, kill }
+
+/// A child that ends as it is told to.
+func worker(_ id: String, restart: ChildSpecification.Restart = .permanent) -> ChildSpecification {
+    ChildSpecification(id, receiving: ChildEnding.self, restart: restart) { try obey($0) }
+}
+
+func obey(_ process: borrowing ProcessContext<ChildEnding>) throws {
+    switch try process.receive() {
+    case .return: return
+    case .shutdown: throw ProcessExit(reason: .shutdown)
+    case .fail: throw Refused()
+    case .trap: fatalError("told to trap")
+    case .kill: process.exit(process.pid, .kill)
+    }
+    _ = try process.receive()
+}
+
+/// A child that notes its start, that it is ready to be asked to end, and that it ends when asked.
+func child(
+    _ id: String, _ journal: Journal, shutdown: ChildSpecification.Shutdown = .timeout(.seconds(50)),
+    isReadyFirst: Bool = false
+) -> ChildSpecification {
+    .starting(id, shutdown: shutdown) { supervisor in
+        journal.note("\(id) starts")
+        let starting = supervisor.pid
+        let pid = supervisor.spawnLink(receiving: ReplyAddress<Bool>.self) { process in
+            process.trapExits()
+            journal.note("\(id) ready")
+            if isReadyFirst { try process.receive().send(true) }
+            while let event = try process.receiveAny() {
+                guard case .exit(let signal) = event, signal.from == starting else { continue }
+                journal.note("\(id) ends")
+                throw ProcessExit(reason: signal.reason)
+            }
+        }
+        if isReadyFirst { _ = try supervisor.call(pid) { $0 } }
+        return pid.pid
+    }
+}
+
+extension Supervisor {
+    func tell(_ id: String, _ ending: ChildEnding) async throws {
+        try #require(try await address(of: id, receiving: ChildEnding.self)).send(ending)
+    }
+
+    /// Makes a child end and waits until the supervisor has dealt with it.
+    func endChild(
+        _ id: String, _ ending: ChildEnding, _ runtime: Runtime
+    ) async throws {
+        let pid = try await children.first { $0.id == id }?.pid
+        try await tell(id, ending)
+        while try await children.contains(where: { $0.pid == pid && pid != nil }) {}
+    }
+}
+
+/// What happened, in order.
+final class Journal: Sendable {
+    private let lines = Locked<[String]>([])
+    private let heard = Locked<[SupervisorReport]>([])
+
+    func note(_ line: String) { lines.withLock { $0.append(line) } }
+    var report: @Sendable (SupervisorReport) -> Void { { [heard] report in heard.withLock { $0.append(report) } } }
+    var reports: [SupervisorReport] { heard.withLock { $0 } }
+
+    /// Who did `what`, in order.
+    func entries(_ what: String) -> [String] {
+        lines.withLock { $0 }.filter { $0.hasSuffix(" \(what)") }.map { String($0.dropLast(what.count + 1)) }
+    }
+
+    func wait(for expected: [String]) async {
+        while !lines.withLock({ lines in expected.allSatisfy(lines.contains) }) { await Task.yield() }
+    }
+
+    func wait(forReports count: Int) async { while reports.count < count { await Task.yield() } }
+}
