@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// malloc with a name on every block: the process that asked for it. What a handler's own Swift code holds is charged to it, by whomever
-// and on whichever thread it is freed. Each block carries 16 bytes before it (as glibc's own bookkeeping does); the storage is glibc's.
+// malloc with a name on every block: the process that asked for it. What a handler's own Swift code holds is charged to
+// it, by whomever and on whichever thread it is freed. Each block carries 16 bytes before it (as glibc's own
+// bookkeeping does); the storage is glibc's.
 //
 // glibc manual, "Replacing malloc": a program that defines these functions replaces them for every library in it.
 // Sanitizers bring their own allocator, so there is no accounting in their builds.
@@ -51,8 +52,8 @@ extern void __libc_free(void *);
 void *roost_block_allocate(size_t size) { return __libc_malloc(size); }
 void roost_block_free(void *block) { __libc_free(block); }
 
-// Before every block. `size` counts what the caller asked for; its top byte is log2 of the offset to the block's real start
-// where that is not sizeof(header).
+// Before every block. `size` counts what the caller asked for; its top byte is log2 of the offset to the block's real
+// start where that is not sizeof(header).
 typedef struct {
   uint64_t owner;
   uint64_t size;
@@ -89,12 +90,14 @@ static inline void discharge(roost_thread *t, const header *h) {
   if (base == NULL) return;
   roost_account *account = (roost_account *)(base + (size_t)(uint32_t)h->owner * accounts_stride);
   // Process memory is type-stable, so the account is always readable; a stale generation is another process's account.
-  // A slot may change hands between this test and the subtraction: the new owner's figure is then low by one block, once.
+  // A slot may change hands between this test and the subtraction: the new owner's figure is then low by one block,
+  // once.
   if (roost_account_generation(account) == (uint32_t)(h->owner >> 32))
     __atomic_fetch_add(&account->freed_by_others, (int64_t)size_of(h), __ATOMIC_RELAXED);
 }
 
-// One block larger than all that the process may hold is refused outright: Swift then traps at once instead of touching it.
+// One block larger than all that the process may hold is refused outright: Swift then traps at once instead of touching
+// it.
 static inline bool is_refused(roost_thread *t, size_t size) {
   bool is = t->owner != 0 && (int64_t)size > t->live_max && t->preemption_disabled == 0;
   if (__builtin_expect(is, 0)) t->refused = size;

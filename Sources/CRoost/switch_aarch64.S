@@ -2,10 +2,11 @@
 //
 // void roost_switch(void **save, void *to)
 //
-// Saves what AAPCS64 (§6.1.1, §6.1.2) makes the callee save (x19-x28, frame pointer x29, link register x30, the low halves of
-// v8-v15) on the stack that is current, stores its pointer in *save, makes `to` the stack pointer and restores the registers that an
-// earlier roost_switch left there. Before: the caller owns the current stack. After: whoever saved `to` goes on.
-// The stack pointer stays 16-byte aligned throughout (§6.4.5.1). fpcr is not saved: nothing here changes it.
+// Saves what AAPCS64 (§6.1.1, §6.1.2) makes the callee save (x19-x28, frame pointer x29, link register x30, the low
+// halves of v8-v15) on the stack that is current, stores its pointer in *save, makes `to` the stack pointer and
+// restores the registers that an earlier roost_switch left there. Before: the caller owns the current stack. After:
+// whoever saved `to` goes on. The stack pointer stays 16-byte aligned throughout (§6.4.5.1). fpcr is not saved: nothing
+// here changes it.
 #if defined(__aarch64__)
     .text
     .globl  roost_switch
@@ -40,8 +41,8 @@ roost_switch:
     ret
     .size   roost_switch, .-roost_switch
 
-// Where a fresh process stack starts: x19 is the function to call, x20 its argument (roost_prepare_stack put them there).
-// Frame pointer and link register are zero, which ends a walk over the frames.
+// Where a fresh process stack starts: x19 is the function to call, x20 its argument (roost_prepare_stack put them
+// there). Frame pointer and link register are zero, which ends a walk over the frames.
     .globl  roost_switch_entry
     .type   roost_switch_entry, %function
     .p2align 4

@@ -2,10 +2,10 @@
 //
 // void roost_switch(void **save, void *to)
 //
-// Saves the callee-saved registers of the System V AMD64 ABI (§3.2.1: rbx, rbp, r12-r15) on the stack that is current, stores its
-// pointer in *save, makes `to` the stack pointer and restores the registers that an earlier roost_switch left there.
-// Before: the caller owns the current stack. After: whoever saved `to` goes on. `to` points at six registers and a return address.
-// mxcsr and the x87 control word are not saved: nothing here changes them.
+// Saves the callee-saved registers of the System V AMD64 ABI (§3.2.1: rbx, rbp, r12-r15) on the stack that is current,
+// stores its pointer in *save, makes `to` the stack pointer and restores the registers that an earlier roost_switch
+// left there. Before: the caller owns the current stack. After: whoever saved `to` goes on. `to` points at six
+// registers and a return address. mxcsr and the x87 control word are not saved: nothing here changes them.
 #if defined(__x86_64__)
     .text
     .globl  roost_switch
@@ -29,8 +29,8 @@ roost_switch:
     ret
     .size   roost_switch, .-roost_switch
 
-// Where a fresh process stack starts: r12 is the function to call, r13 its argument (roost_prepare_stack put them there).
-// The frame pointer is zero, which ends a walk over the frames.
+// Where a fresh process stack starts: r12 is the function to call, r13 its argument (roost_prepare_stack put them
+// there). The frame pointer is zero, which ends a walk over the frames.
     .globl  roost_switch_entry
     .type   roost_switch_entry, @function
     .p2align 4

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Names for addresses, from the symbol table of the executable (or dladdr for a shared library), demangled by the Swift runtime.
-// The toolchain's own `Runtime` module does this too, but does not link with a static standard library (Swift 6.3.1).
+// Names for addresses, from the symbol table of the executable (or dladdr for a shared library), demangled by the Swift
+// runtime. The toolchain's own `Runtime` module does this too, but does not link with a static standard library (Swift
+// 6.3.1).
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <elf.h>
@@ -40,7 +41,8 @@ static int by_address(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-// Reads .symtab of /proc/self/exe; a stripped executable has none and the names stay unknown. The mapping is kept: names point into it.
+// Reads .symtab of /proc/self/exe; a stripped executable has none and the names stay unknown. The mapping is kept:
+// names point into it.
 static void load_symbols(void) {
   dl_iterate_phdr(first_object, &load_bias);
   int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What running code leaves in its thread beside its frames, in libraries that know nothing of processes: the Swift runtime's list of
-// open accesses, a lazy global under construction, the lock of stdout. Each is kept right when a process is switched away or abandoned.
+// What running code leaves in its thread beside its frames, in libraries that know nothing of processes: the Swift
+// runtime's list of open accesses, a lazy global under construction, the lock of stdout. Each is kept right when a
+// process is switched away or abandoned.
 //
-// - Accesses (dynamic exclusivity checks of code that is compiled with them) are records on the stack, linked from the thread. They go
-//   with the process: taken off the thread's list when it stops, put back when it goes on, dropped with its frames.
-// - An initialiser of a global runs inside swift_once. If it were preempted there, another process of the same thread that wants the
-//   global would wait for the thread it stands on. So there is no preemption inside it; a trap inside it gives the global back, to be
-//   initialised by whoever needs it next. For that swift_once is replaced: what only the Swift runtime knows cannot be given back.
-// - Swift's print holds stdout's lock while it calls `description` of what it prints: the same, and a trap gives the lock back.
+// - Accesses (dynamic exclusivity checks of code that is compiled with them) are records on the stack, linked from the
+//   thread. They go with the process: taken off the thread's list when it stops, put back when it goes on, dropped with
+//   its frames.
+// - An initialiser of a global runs inside swift_once. If it were preempted there, another process of the same thread
+//   that wants the global would wait for the thread it stands on. So there is no preemption inside it; a trap inside it
+//   gives the global back, to be initialised by whoever needs it next. For that swift_once is replaced: what only the
+//   Swift runtime knows cannot be given back.
+// - Swift's print holds stdout's lock while it calls `description` of what it prints: the same, and a trap gives the
+//   lock back.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
@@ -71,8 +75,8 @@ __attribute__((noinline)) static void once_slow(int32_t *state, void (*initialis
   roost_held_less(t);
 }
 
-// Replaces the Swift runtime's function of this name, which every access to a lazy global calls. Its token is a word, zero at first,
-// that nothing else looks into.
+// Replaces the Swift runtime's function of this name, which every access to a lazy global calls. Its token is a word,
+// zero at first, that nothing else looks into.
 void swift_once(intptr_t *token, void (*initialise)(void *), void *context) {
   int32_t *state = (int32_t *)token;
   if (__builtin_expect(__atomic_load_n(state, __ATOMIC_ACQUIRE) != ONCE_DONE, 0)) once_slow(state, initialise, context);

@@ -2,9 +2,10 @@
 //
 // Landing what a handler did wrong in the scheduler that runs it.
 //
-// Contained: a fault of handler code, that is on a scheduler's thread, between the switch to a process and the switch back, with
-// preemption enabled (so no section of the runtime is open), outside the C allocator, with the stack pointer on the process stack.
-// Everything else is a bug of the program: it goes to the handler that was installed before, or prints a backtrace and aborts.
+// Contained: a fault of handler code, that is on a scheduler's thread, between the switch to a process and the switch
+// back, with preemption enabled (so no section of the runtime is open), outside the C allocator, with the stack pointer
+// on the process stack. Everything else is a bug of the program: it goes to the handler that was installed before, or
+// prints a backtrace and aborts.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <execinfo.h>
@@ -90,7 +91,8 @@ static void write_text(const char *text) {
   (void)written;
 }
 
-// The functions of the program itself, which the C library does not know. It allocates; where that hangs, the alarm ends the program.
+// The functions of the program itself, which the C library does not know. It allocates; where that hangs, the alarm
+// ends the program.
 static void write_names(void *const *frames, int count) {
   struct sigaction fallback = {.sa_handler = SIG_DFL};
   sigaction(SIGALRM, &fallback, NULL);
@@ -137,7 +139,8 @@ static void die(int signal, siginfo_t *info, void *context, registers r) {
   if (info->si_code <= 0) raise(signal);
 }
 
-// Swift code keeps frame pointers; the C library, from which an abort comes, does not and must be unwound by its tables.
+// Swift code keeps frame pointers; the C library, from which an abort comes, does not and must be unwound by its
+// tables.
 static void collect_frames(roost_thread *t, int signal, registers r) {
   t->trap.frames[0] = r.pc;
   t->trap.frame_count = 1;
@@ -153,8 +156,9 @@ static void collect_frames(roost_thread *t, int signal, registers r) {
     t->trap.frames[t->trap.frame_count++] = (uintptr_t)frames[i];
 }
 
-// The Swift runtime keeps the reports of all traps for a crash log, and copies all of them into a new block for each (swift_reportError):
-// it expects one. That block is emptied, so that a trap does not cost more the more there have been.
+// The Swift runtime keeps the reports of all traps for a crash log, and copies all of them into a new block for each
+// (swift_reportError): it expects one. That block is emptied, so that a trap does not cost more the more there have
+// been.
 static void forget_report(roost_thread *t) {
   char *text = t->trap.report;
   t->trap.report = NULL;
@@ -189,7 +193,8 @@ static void on_signal(int signal, siginfo_t *info, void *context_pointer) {
 
 // --- The message of a trap -----------------------------------------------------------------------------------------
 
-// What the Swift runtime prints right before a trap. On a thread that runs handler code it is kept for the exit reason, not printed.
+// What the Swift runtime prints right before a trap. On a thread that runs handler code it is kept for the exit reason,
+// not printed.
 static bool is_trap_report(const char *text, size_t length) {
   static const char *const marks[] = {"Fatal error", "Precondition failed", "Assertion failed", "Could not cast value",
                                       "Simultaneous accesses", "Fatal access conflict"};
@@ -198,8 +203,8 @@ static bool is_trap_report(const char *text, size_t length) {
   return false;
 }
 
-// swift::fatalError reports and then calls abort(). The C library's own aborts (a corrupt heap, a failed assert) must not be contained,
-// so an abort counts as a Swift trap only right after one of the Swift runtime's own reports.
+// swift::fatalError reports and then calls abort(). The C library's own aborts (a corrupt heap, a failed assert) must
+// not be contained, so an abort counts as a Swift trap only right after one of the Swift runtime's own reports.
 static bool is_announcing_abort(const char *text, size_t length) {
   static const char *const marks[] = {"Could not cast value", "Fatal access conflict detected", "Fatal error"};
   for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)

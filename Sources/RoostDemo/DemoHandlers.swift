@@ -18,7 +18,8 @@ public enum Misbehaviour: String, Sendable, CaseIterable {
     case exclusivity = "trap/exclusivity"
 }
 
-/// Echoes until it is sent `go`, then misbehaves. Anyone can try with a client of their own what it costs the others: nothing.
+/// Echoes until it is sent `go`, then misbehaves. Anyone can try with a client of their own what it costs the others:
+/// nothing.
 public struct DemoHandler: ConnectionHandler {
     private let misbehaviour: Misbehaviour
     private var hoard: [[UInt8]] = []
@@ -59,7 +60,8 @@ public struct DemoHandler: ConnectionHandler {
 
 enum DemoError: Error { case asked }
 
-/// Values that the optimiser cannot see through, since anyone might change them: the checks must be made when the program runs.
+/// Values that the optimiser cannot see through, since anyone might change them: the checks must be made when the
+/// program runs.
 nonisolated(unsafe) public var demoZero = 0
 
 @inline(never)

@@ -7,7 +7,8 @@ package struct ListeningSocket: ~Copyable, Sendable {
     private let descriptor: OwnedDescriptor
     package let address: SocketAddress
 
-    /// Connections that the kernel completes and holds until they are accepted (listen(2); capped by net.core.somaxconn).
+    /// Connections that the kernel completes and holds until they are accepted (listen(2); capped by
+    /// net.core.somaxconn).
     package static let backlog: CInt = 4096
 
     /// Binds and listens. A stale unix socket that nobody listens on is replaced.

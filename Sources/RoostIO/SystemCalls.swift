@@ -37,7 +37,8 @@ package enum AcceptOutcome: ~Copyable {
     case failed(errno: Int32)
 }
 
-/// The socket calls, each with its errors sorted by what the caller does about them. A raw descriptor appears nowhere else.
+/// The socket calls, each with its errors sorted by what the caller does about them. A raw descriptor appears nowhere
+/// else.
 package enum SystemCalls {
     /// recv(2). Retries EINTR.
     @inline(__always)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The C and assembly under the runtime, without Swift: stacks that are entered, left, copied away and back, preempted, overflowed and
-// trapped on. Built for aarch64 and run under qemu-user; built for the machine at hand as well (run).
+// The C and assembly under the runtime, without Swift: stacks that are entered, left, copied away and back, preempted,
+// overflowed and trapped on. Built for aarch64 and run under qemu-user; built for the machine at hand as well (run).
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Code as a user's dependencies have it: not instrumented, with the dynamic exclusivity checks that are Swift's default.
+/// Code as a user's dependencies have it: not instrumented, with the dynamic exclusivity checks that are Swift's
+/// default.
 public final class CheckedBox {
     public var numbers: [Int] = []
     public init() {}

@@ -5,8 +5,8 @@ internal import RoostRuntime
 
 /// Bytes kept on a process's heap: what a connection received and cannot handle yet, or could not send yet.
 ///
-/// Grows by doubling from the scheduler's blocks and is booked on the process. Without a destructor: `release` frees it, and the
-/// connection's end does so for all of its blocks.
+/// Grows by doubling from the scheduler's blocks and is booked on the process. Without a destructor: `release` frees
+/// it, and the connection's end does so for all of its blocks.
 @safe struct ByteBlock {
     private(set) var base: UnsafeMutableRawPointer?
     var count: UInt32 = 0

@@ -9,10 +9,10 @@ internal import RoostWebSocket
 ///
 /// Between turns it has no stack and no buffer. Within a turn it borrows the scheduler's.
 ///
-/// **C1.** Whenever handler code runs, everything about the connection is in its state, not in a frame: a trap loses the frames only.
-/// Test: `RestartTests.messagesAfterTheCrashAreHandled`.
-/// **C2.** A process that stops in the middle of a turn takes the read buffer with it, and what it had gathered to write has left it, before
-/// another process runs. Test: `HazardTests.lentBytesSurviveAWait`.
+/// **C1.** Whenever handler code runs, everything about the connection is in its state, not in a frame: a trap loses
+/// the frames only. Test: `RestartTests.messagesAfterTheCrashAreHandled`.
+/// **C2.** A process that stops in the middle of a turn takes the read buffer with it, and what it had gathered to
+/// write has left it, before another process runs. Test: `HazardTests.lentBytesSurviveAWait`.
 /// **C3.** A socket belongs to one connection state, and a state to one process at a time. Test: `RestartTests`.
 enum ConnectionProcess {
     nonisolated(unsafe) static let operations: UnsafePointer<ProcessOperations> = unsafe ProcessOperations(
@@ -183,8 +183,8 @@ extension ConnectionRef {
 
     // MARK: Messages and time
 
-    /// Messages of other processes that are handled before the socket is looked at again: senders that never pause must not make a
-    /// connection deaf.
+    /// Messages of other processes that are handled before the socket is looked at again: senders that never pause must
+    /// not make a connection deaf.
     private static let messagesInARow = 64
 
     private func receiveMessages(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {

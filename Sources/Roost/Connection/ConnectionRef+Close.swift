@@ -92,7 +92,8 @@ extension ConnectionRef {
 
     func closeSocket(_ process: ProcessRef, _ scheduler: SchedulerRef) { state.phase = .closed }
 
-    /// Everything is said: ends our side and throws away what the peer still sends, until it ends its side or the deadline comes.
+    /// Everything is said: ends our side and throws away what the peer still sends, until it ends its side or the
+    /// deadline comes.
     func beginLingering(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         guard !state.flags.contains(.hasPeerEnded) else {
             state.phase = .closed
@@ -204,8 +205,9 @@ extension ConnectionRef {
         }
     }
 
-    /// As `timePassed`, while a callback is stopped on the process's stack: the handler's own timers wait until it returns. What the
-    /// connection is over for, the callback had the close timeout to finish; now its waiting calls throw. Scheduler context.
+    /// As `timePassed`, while a callback is stopped on the process's stack: the handler's own timers wait until it
+    /// returns. What the connection is over for, the callback had the close timeout to finish; now its waiting calls
+    /// throw. Scheduler context.
     func timePassedWhileHandlerWaits(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         if state.timer != .none { scheduler.cancelTimer(state.timer) }
         state.timer = .none
@@ -216,7 +218,8 @@ extension ConnectionRef {
         if isOver { scheduler.tellToExit(process, .shutdown) } else { keepAlive(at: now, process, scheduler) }
     }
 
-    /// Asks for a wake-up at the connection's own next deadline. One that has passed is seen to when the callback returns.
+    /// Asks for a wake-up at the connection's own next deadline. One that has passed is seen to when the callback
+    /// returns.
     func armDeadline(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         guard state.deadline < state.timerDeadline, state.deadline > scheduler.now, state.deadline < .distantFuture
         else { return }

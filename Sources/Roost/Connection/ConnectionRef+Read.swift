@@ -11,7 +11,8 @@ internal import RoostWebSocket
 extension ConnectionRef {
     /// A frame with so much still to come is read straight into its place.
     private static let directReadMin = 32 << 10
-    /// Reductions for a message, and for each 256 bytes of it: a turn handles about a hundred small messages or 256 KiB.
+    /// Reductions for a message, and for each 256 bytes of it: a turn handles about a hundred small messages or 256
+    /// KiB.
     private static let messageReductions: Int64 = 16
 
     /// Reads once and handles what came.
@@ -50,7 +51,8 @@ extension ConnectionRef {
             state.flags.remove(.readable)
             return nil
         case .endOfStream:
-            // What it sent before is handled, and what is on its way to it leaves, before the connection ends (`finishTurn`).
+            // What it sent before is handled, and what is on its way to it leaves, before the connection ends
+            // (`finishTurn`).
             peerEnded("end of stream without a close frame")
             state.deadline = scheduler.now + route.limits.closeTimeout
             return nil
@@ -194,8 +196,8 @@ extension ConnectionRef {
 
     // MARK: While a callback waits (hazard 3)
 
-    /// The handler's callback is parked or was preempted, and something has come: pings are answered, a close is noticed, messages are
-    /// put by. Scheduler context: no handler code runs here.
+    /// The handler's callback is parked or was preempted, and something has come: pings are answered, a close is
+    /// noticed, messages are put by. Scheduler context: no handler code runs here.
     func serveWhileHandlerWaits(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         let wake = process.peekWakeFlags()
         let isDue = state.timerDeadline <= scheduler.now
@@ -254,7 +256,8 @@ extension ConnectionRef {
         backlog.release(process, scheduler)
     }
 
-    /// What the process had read before it stopped, and not decoded, comes first. The buffer stays: a callback may look at it.
+    /// What the process had read before it stopped, and not decoded, comes first. The buffer stays: a callback may look
+    /// at it.
     private func serveReadBuffer(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         guard state.readCursor < state.readEnd, !state.flags.contains(.isPaused) else { return }
         let rest = unsafe UnsafeMutableRawBufferPointer(

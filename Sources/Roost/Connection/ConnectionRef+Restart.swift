@@ -32,12 +32,14 @@ extension ConnectionRef {
         if destroysHandler { destroyHandler() } else { state.flags.remove(.hasHandler) }
     }
 
-    /// The frames are gone, wherever they were. Scheduler context. What the handler held is lost: it may be half changed (C1).
+    /// The frames are gone, wherever they were. Scheduler context. What the handler held is lost: it may be half
+    /// changed (C1).
     func salvage(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         crashed(process, scheduler, destroysHandler: false)
     }
 
-    /// What was read and not decoded is kept, and the buffer it lies in given back. The message that crashed is not tried again.
+    /// What was read and not decoded is kept, and the buffer it lies in given back. The message that crashed is not
+    /// tried again.
     private func keepUndecoded(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         if unsafe state.readBuffer != nil {
             if state.readCursor < state.readEnd {
@@ -112,7 +114,8 @@ extension ConnectionRef {
         armTimer(process, scheduler)
     }
 
-    /// Counts a crash; false when there have been more than the route allows within its period. (OTP: supervisor, restart intensity.)
+    /// Counts a crash; false when there have been more than the route allows within its period. (OTP: supervisor,
+    /// restart intensity.)
     func mayRestart(at now: MonotonicTime) -> Bool {
         guard state.phase == .open, state.closing.maySendMessages else { return false }
         guard case .restart(let intensity, let period) = route.restart else { return false }

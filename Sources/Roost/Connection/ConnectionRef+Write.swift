@@ -212,8 +212,8 @@ extension ConnectionRef {
         }
     }
 
-    /// Takes whole data frames out of the queue, oldest first, until `wanted` bytes are free. Control frames and the frame that has begun
-    /// to leave stay.
+    /// Takes whole data frames out of the queue, oldest first, until `wanted` bytes are free. Control frames and the
+    /// frame that has begun to leave stay.
     private func dropData(untilFreed wanted: Int) {
         if state.outboundHead > 0 {
             state.outbound.removeFirst(Int(state.outboundHead))
@@ -276,8 +276,8 @@ enum FrameBoundary {
         }
     }
 
-    /// How much of the frame that byte `sent` lies in is left, 0 at a boundary. The last frame's payload goes on for `behind` bytes
-    /// past `bytes`.
+    /// How much of the frame that byte `sent` lies in is left, 0 at a boundary. The last frame's payload goes on for
+    /// `behind` bytes past `bytes`.
     static func remainder(after sent: Int, in bytes: UnsafeRawBufferPointer, isMasked: Bool, behind: Int) -> Int {
         var start = 0
         while start < sent {

@@ -13,7 +13,8 @@ enum ConnectionPhase: UInt8 {
     case handshake
     /// Frames are exchanged; the closing handshake included.
     case open
-    /// Nothing more is said: what the peer still sends is thrown away until it ends its side, so that our last bytes are not lost.
+    /// Nothing more is said: what the peer still sends is thrown away until it ends its side, so that our last bytes
+    /// are not lost.
     case lingering
     /// The socket is closed.
     case closed
@@ -70,7 +71,8 @@ final class ConnectionExtras {
 
     /// Messages that arrived while a callback waited: kind, byte count, payload, one after the other.
     var waiting = ByteBlock()
-    /// How much of `delivering`, taken from `waiting`, has been handled; nil where `delivering` is one assembled message.
+    /// How much of `delivering`, taken from `waiting`, has been handled; nil where `delivering` is one assembled
+    /// message.
     var deliveringOffset: Int?
     /// What the last ping of a client that does not read said; it is answered when the client reads again.
     var owedPong: [UInt8]?
@@ -84,8 +86,8 @@ final class ConnectionExtras {
     var closeReason: CloseReason?
 }
 
-/// All that is known of one connection but its process. Lies in a block of its own, followed by the handler's storage, and goes from a
-/// process that crashed to the one that replaces it.
+/// All that is known of one connection but its process. Lies in a block of its own, followed by the handler's storage,
+/// and goes from a process that crashed to the one that replaces it.
 @safe struct ConnectionState: ~Copyable {
     var descriptor: CInt
     var phase: ConnectionPhase

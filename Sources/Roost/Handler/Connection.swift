@@ -20,7 +20,8 @@ public struct Connection<Message: Sendable>: ~Copyable {
 
     /// Sends a text message. It leaves when the turn ends, together with what else the turn sends.
     ///
-    /// False when it was not queued: the connection is closing, or the client reads too slowly and the route's policy dropped it.
+    /// False when it was not queued: the connection is closing, or the client reads too slowly and the route's policy
+    /// dropped it.
     @discardableResult
     public func send(_ text: UTF8Span) -> Bool {
         // Safe: the span's bytes are lent for the call, which copies them or hands them to the kernel.
@@ -95,8 +96,8 @@ public struct Connection<Message: Sendable>: ~Copyable {
 
     /// The process that the connection is: to sleep, receive, spawn, link and monitor.
     ///
-    /// While a callback waits, pings are answered and a close is noticed; messages wait up to the route's limit, then the socket is not
-    /// read.
+    /// While a callback waits, pings are answered and a close is noticed; messages wait up to the route's limit, then
+    /// the socket is not read.
     public var process: ProcessContext<Message> { ProcessContext() }
 
     /// The client's address; nil where the kernel does not say.

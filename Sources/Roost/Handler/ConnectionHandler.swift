@@ -5,10 +5,10 @@ public import RoostWebSocket
 
 /// What an application does with one WebSocket connection.
 ///
-/// The runtime keeps one value for each connection, in the connection's own process: its state is nobody else's, no lock is needed. A
-/// callback that throws, traps, loops or hoards memory ends that process only; a fresh one, with a copy of the value as it was when the
-/// connection opened, goes on with the same socket (`RestartPolicy`). So make it a struct: state behind a class reference would be
-/// the crashed handler's.
+/// The runtime keeps one value for each connection, in the connection's own process: its state is nobody else's, no
+/// lock is needed. A callback that throws, traps, loops or hoards memory ends that process only; a fresh one, with a
+/// copy of the value as it was when the connection opened, goes on with the same socket (`RestartPolicy`). So make it a
+/// struct: state behind a class reference would be the crashed handler's.
 ///
 /// Received bytes are lent for the length of the callback. They are neither copied nor able to escape.
 public protocol ConnectionHandler {

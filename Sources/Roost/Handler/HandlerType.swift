@@ -12,7 +12,8 @@ internal import RoostRuntime
     init(_ raw: UnsafeMutableRawPointer) { unsafe self.raw = unsafe raw }
 }
 
-/// The operations of one type of handler, on storage whose type only the subclass knows. One per route, for the program's life.
+/// The operations of one type of handler, on storage whose type only the subclass knows. One per route, for the
+/// program's life.
 ///
 /// Everything here is called as handler code: between `roost_handler_begin` and `roost_handler_end`.
 class HandlerType: @unchecked Sendable {  // immutable
@@ -71,8 +72,8 @@ final class TypedHandler<Handler: ConnectionHandler>: HandlerType, @unchecked Se
     }
 
     override func text(_ handler: HandlerStorage, _ bytes: UnsafeRawBufferPointer) throws {
-        // Safe: the bytes stay where they are for the length of the call, also when it is preempted or waits (IO1), and the decoder has
-        // found them to be valid UTF-8. The span cannot leave the call.
+        // Safe: the bytes stay where they are for the length of the call, also when it is preempted or waits (IO1), and
+        // the decoder has found them to be valid UTF-8. The span cannot leave the call.
         let span = unsafe UTF8Span(unchecked: Span(_unsafeBytes: bytes))
         try unsafe bound(handler).pointee.text(span, Connection())
     }

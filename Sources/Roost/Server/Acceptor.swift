@@ -11,7 +11,8 @@ enum Acceptor {
     private static let batchMax = 64
     /// How long to wait when descriptors or memory have run out: closing connections free them.
     private static let exhaustedPause = Duration.milliseconds(100)
-    /// Connections past the limit that are answered with 503 at one time; beyond them the kernel's backlog holds clients.
+    /// Connections past the limit that are answered with 503 at one time; beyond them the kernel's backlog holds
+    /// clients.
     private static let surplusMax = 64
 
     nonisolated(unsafe) static let operations: UnsafePointer<ProcessOperations> = unsafe ProcessOperations(
@@ -72,7 +73,8 @@ enum Acceptor {
         home.run { ConnectionProcess.start(OwnedDescriptor(adopting: number), peer, listener, home, flags: flags) }
     }
 
-    /// Stops watching the socket, which would be announced again and again, until a connection ends or the pause is over.
+    /// Stops watching the socket, which would be announced again and again, until a connection ends or the pause is
+    /// over.
     private static func pause(_ process: ProcessRef, _ listener: Listener, _ scheduler: SchedulerRef) {
         listener.perScheduler[scheduler.index].isPaused.store(true, ordering: .relaxed)
         scheduler.unwatch(listener.descriptor)

@@ -13,9 +13,11 @@ enum SupervisorMessage: Sendable {
     case crashed(ConnectionHandover, pid: Pid, reason: ExitReason)
 }
 
-/// One socket that connections come from, or the place that clients' connections belong to: routes, limits and counters.
+/// One socket that connections come from, or the place that clients' connections belong to: routes, limits and
+/// counters.
 ///
-/// Each scheduler has a process that accepts and one that supervises; a connection stays on the scheduler that it was given to.
+/// Each scheduler has a process that accepts and one that supervises; a connection stays on the scheduler that it was
+/// given to.
 // `supervisors`, `acceptors` are written before the first connection; counters are atomic
 final class Listener: @unchecked Sendable {
     let configuration: ListenerConfiguration
@@ -148,7 +150,8 @@ final class Listener: @unchecked Sendable {
     func drain() {
         isDrainingFlag.store(true, ordering: .sequentiallyConsistent)
         if descriptor >= 0 { SystemCalls.stopListening(descriptor) }
-        // A runtime may have several listeners and clients. Whose a connection is, its own scheduler's thread may look at.
+        // A runtime may have several listeners and clients. Whose a connection is, its own scheduler's thread may look
+        // at.
         let remaining = Countdown(runtime.schedulerCount)
         for scheduler in runtime.all {
             scheduler.run { [self] in

@@ -143,8 +143,8 @@ public final class RoostServer: Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
-    /// Stops accepting, closes every connection with 1001 and waits until all are gone or `drainTimeout` is over. Returns how many were
-    /// cut off.
+    /// Stops accepting, closes every connection with 1001 and waits until all are gone or `drainTimeout` is over.
+    /// Returns how many were cut off.
     @discardableResult
     public func drain() async -> Int {
         requestDrain()

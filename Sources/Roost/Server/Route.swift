@@ -5,8 +5,8 @@ internal import RoostRuntime
 
 /// What happens when a handler crashes.
 public enum RestartPolicy: Sendable, Equatable {
-    /// A fresh handler goes on with the same socket, at most `intensity` times within `period`; then close code 1011. (OTP: restart
-    /// intensity.)
+    /// A fresh handler goes on with the same socket, at most `intensity` times within `period`; then close code 1011.
+    /// (OTP: restart intensity.)
     case restart(intensity: Int = 3, period: Duration = .seconds(5))
     /// Close code 1011 at once.
     case close
@@ -16,13 +16,15 @@ public enum RestartPolicy: Sendable, Equatable {
 public enum SlowConsumerPolicy: String, Sendable, CaseIterable {
     /// The connection is closed with code 1008 and the cause `slow_consumer`.
     case close
-    /// The oldest messages that have not begun to leave are dropped and counted; `send` of one that can never fit returns false.
+    /// The oldest messages that have not begun to leave are dropped and counted; `send` of one that can never fit
+    /// returns false.
     case dropOldest = "drop-oldest"
 }
 
 /// Bounds of one connection. Each says what happens when it is hit.
 public struct ConnectionLimits: Sendable, Equatable {
-    /// Bytes of one message from the client, its fragments together. Past it: close code 1009, before room is made for it.
+    /// Bytes of one message from the client, its fragments together. Past it: close code 1009, before room is made for
+    /// it.
     public var messageByteCountMax = 1 << 20
     /// Frames of one message. Past it: close code 1009, so that empty fragments cannot go on for ever.
     public var fragmentCountMax = 131_072
@@ -33,7 +35,8 @@ public struct ConnectionLimits: Sendable, Equatable {
     public var waitingByteCountMax = 64 << 10
     /// Messages from other processes that may wait. Past it the process is ended as if it had crashed.
     public var mailboxCountMax = 100_000
-    /// Bytes the connection's process may hold, its handler's memory included. Past it the process is ended as if it had crashed.
+    /// Bytes the connection's process may hold, its handler's memory included. Past it the process is ended as if it
+    /// had crashed.
     public var heapByteCountMax = 64 << 20
     /// A ping is sent when nothing has arrived for so long. Zero: none.
     public var pingInterval = Duration.seconds(30)
@@ -80,13 +83,15 @@ public final class Route: Sendable {
     public let subprotocols: [String]
     public let limits: ConnectionLimits
     public let restart: RestartPolicy
-    /// Origins whose pages may connect (scheme://host[:port]); nil: any. Requests without Origin do not come from a page and may.
+    /// Origins whose pages may connect (scheme://host[:port]); nil: any. Requests without Origin do not come from a
+    /// page and may.
     public let allowedOrigins: [String]?
     let handlerType: HandlerType
     /// Where connections go, for a client's route; nil for a server's.
     let target: ClientTarget?
 
-    /// `connect` makes the handler of a connection, in the connection's process; it throws `ConnectionRefused` to refuse it.
+    /// `connect` makes the handler of a connection, in the connection's process; it throws `ConnectionRefused` to
+    /// refuse it.
     public init<Handler: ConnectionHandler>(
         _ path: String, subprotocols: [String] = [], limits: ConnectionLimits = ConnectionLimits(),
         restart: RestartPolicy = .restart(), allowedOrigins: [String]? = nil,

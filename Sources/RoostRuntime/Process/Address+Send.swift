@@ -6,8 +6,9 @@ internal import Synchronization
 extension Address {
     /// Sends `message`, which is moved to the receiver. Never waits. Any thread.
     ///
-    /// Messages from one sender to one receiver arrive in the order they were sent. Where the receiver has ended, the message is
-    /// destroyed here and the result is false; true says that it was delivered, not that it will be received.
+    /// Messages from one sender to one receiver arrive in the order they were sent. Where the receiver has ended, the
+    /// message is destroyed here and the result is false; true says that it was delivered, not that it will be
+    /// received.
     @discardableResult
     @inlinable
     public func send(_ message: consuming sending Message) -> Bool {

@@ -62,7 +62,8 @@ extension ExitReason: CustomStringConvertible {
     }
 }
 
-/// Thrown out of `receive`, `sleep` and every other waiting call of a process that has been told to end, so that its frames unwind.
+/// Thrown out of `receive`, `sleep` and every other waiting call of a process that has been told to end, so that its
+/// frames unwind.
 ///
 /// Code that catches it meets it again at its next waiting call.
 public struct ProcessExit: Error, CustomStringConvertible {

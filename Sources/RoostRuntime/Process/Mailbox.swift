@@ -10,12 +10,13 @@ internal import Synchronization
 /// - `closed`: the process has ended, or its slot is unused; a sender keeps its message;
 /// - the address of the newest node, each linked to the one sent before it; the process runs or is in a run queue.
 ///
-/// **M1.** A process with a node in `inbox` runs or is in exactly one run queue: only the thread whose compare-exchange replaces
+/// **M1.** A process with a node in `inbox` runs or is in exactly one run queue: only the thread whose compare-exchange
+/// replaces
 /// `waiting` enqueues it, and `waiting` is only ever written over `empty`. Test: `MailboxTests`.
-/// **M2.** Every node pushed is taken exactly once, or given back to its sender: push succeeds only over a value that is not `closed`,
-/// and `closed` is written by the exchange that takes the last nodes.
-/// **M3.** A wake flag is never slept through: `notify` sets the flag, then looks for `waiting`; `wait` writes `waiting`, then looks
-/// for flags. Both are sequentially consistent, so one of them sees the other.
+/// **M2.** Every node pushed is taken exactly once, or given back to its sender: push succeeds only over a value that
+/// is not `closed`, and `closed` is written by the exchange that takes the last nodes.
+/// **M3.** A wake flag is never slept through: `notify` sets the flag, then looks for `waiting`; `wait` writes
+/// `waiting`, then looks for flags. Both are sequentially consistent, so one of them sees the other.
 enum Mailbox {
     static let empty: UInt = 0
     static let waiting: UInt = 1

@@ -28,7 +28,8 @@ package enum NodeKind: UInt8 {
     package var next: UnsafeMutablePointer<NodeHeader>?
     /// The process that the node is meant for: a slot may have changed hands since the sender looked.
     package var target: UInt64
-    /// Metatype of the payload, for its destruction by someone who does not know it; nil where there is nothing to destroy.
+    /// Metatype of the payload, for its destruction by someone who does not know it; nil where there is nothing to
+    /// destroy.
     package var payloadType: UnsafeRawPointer?
     /// Of the whole node.
     package var byteCount: UInt32
@@ -54,7 +55,8 @@ package enum NodeKind: UInt8 {
     /// Moves the payload out. The node still has to be freed.
     @inline(__always)
     package func takePayload<Payload>(as type: Payload.Type) -> Payload {
-        // Safe: the sender initialised a `Payload` here; a process receives one type only, and signals carry their kind.
+        // Safe: the sender initialised a `Payload` here; a process receives one type only, and signals carry their
+        // kind.
         unsafe payload.assumingMemoryBound(to: Payload.self).move()
     }
 

@@ -2,8 +2,9 @@
 
 /// The identity of one process, for its whole life and after it.
 ///
-/// A pid is a slot of the process table and the generation of its use: it stays unique when the slot is used again, so a pid of a
-/// process that has ended is safe to keep and a send to it does nothing. (Erlang reference manual, "Processes".)
+/// A pid is a slot of the process table and the generation of its use: it stays unique when the slot is used again, so
+/// a pid of a process that has ended is safe to keep and a send to it does nothing. (Erlang reference manual,
+/// "Processes".)
 public struct Pid: Hashable, Sendable {
     package let index: UInt32
     package let generation: UInt32

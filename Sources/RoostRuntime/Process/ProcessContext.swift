@@ -9,7 +9,8 @@ internal import Synchronization
 public struct ProcessContext<Message: Sendable>: ~Copyable {
     package init() {}
 
-    /// The process that runs. Every use of a context is inside its process: it can be neither copied nor captured by another.
+    /// The process that runs. Every use of a context is inside its process: it can be neither copied nor captured by
+    /// another.
     private var process: ProcessRef {
         guard let process = SchedulerRef.currentProcess else {
             preconditionFailure("a ProcessContext was used outside its process")
@@ -29,7 +30,8 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     /// Where others send this process its messages.
     public var address: Address<Message> { Address(pid: process.pid) }
 
-    /// Whether exit signals arrive as messages instead of ending the process. (Erlang: `process_flag(trap_exit, true)`.)
+    /// Whether exit signals arrive as messages instead of ending the process. (Erlang: `process_flag(trap_exit,
+    /// true)`.)
     public var trapsExits: Bool { process.block.flags.contains(.trapsExits) }
 
     /// Turns the arrival of exit signals as messages on or off.
@@ -54,7 +56,8 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         try next(until: .now() + timeout) { $0 }
     }
 
-    /// Waits for the first message, in the order of arrival, that `match` makes something of; the others stay in the mailbox.
+    /// Waits for the first message, in the order of arrival, that `match` makes something of; the others stay in the
+    /// mailbox.
     ///
     /// `match` looks at messages with preemption enabled; it must not receive itself.
     public func receive<Result>(matching match: (Message) -> Result?) throws(ProcessExit) -> Result {
@@ -70,7 +73,8 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         try next(until: .now() + timeout, match)
     }
 
-    /// Waits for the next event of any kind: a message, the end of a monitored process, an exit signal. nil after `timeout`.
+    /// Waits for the next event of any kind: a message, the end of a monitored process, an exit signal. nil after
+    /// `timeout`.
     public func receiveAny(timeout: Duration? = nil) throws(ProcessExit) -> Received<Message>? {
         let deadline = timeout.map { MonotonicTime.now() + $0 }
         return try wait(until: deadline) { process, node in
@@ -121,8 +125,8 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
 
     /// The waiting loop behind every receive: looks at each node once, oldest first, then parks until there are more.
     ///
-    /// With `destroysTaken` the payload of the node that `take` accepted is still to be destroyed: as handler code, and after the node
-    /// has left the mailbox, so that a deinit that traps is not run again when the mailbox is destroyed.
+    /// With `destroysTaken` the payload of the node that `take` accepted is still to be destroyed: as handler code, and
+    /// after the node has left the mailbox, so that a deinit that traps is not run again when the mailbox is destroyed.
     func wait<Result>(
         until deadline: MonotonicTime?, destroysTaken: Bool = false, _ take: (ProcessRef, Node) -> Result?
     ) throws(ProcessExit) -> Result? {
@@ -330,11 +334,12 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     }
 }
 
-/// Runs `body` without being preempted: what it does to state that others of this scheduler look at, a lock for one, is seen whole.
+/// Runs `body` without being preempted: what it does to state that others of this scheduler look at, a lock for one, is
+/// seen whole.
 ///
-/// A process that is preempted while it holds a lock would leave it held for its turn and more, and another process that wants it
-/// blocks the thread they share, for good. `body` must be short and must not wait: a waiting call inside it traps. A trap inside it
-/// ends the program: nothing is known of the state behind the lock.
+/// A process that is preempted while it holds a lock would leave it held for its turn and more, and another process
+/// that wants it blocks the thread they share, for good. `body` must be short and must not wait: a waiting call inside
+/// it traps. A trap inside it ends the program: nothing is known of the state behind the lock.
 public func withoutPreemption<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     roost_enter()
     defer { roost_leave() }

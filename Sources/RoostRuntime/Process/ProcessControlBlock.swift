@@ -14,17 +14,17 @@ package enum ProcessStatus: UInt8, Sendable {
 @safe package struct ProcessOperations: Sendable {
     package typealias Operation = @convention(c) (UnsafeMutableRawPointer?) -> Void
 
-    /// Runs the process from the top of its stack, preemption disabled. When it returns, the process waits without a stack, or ends if
-    /// it asked to (`ProcessRef.finish`).
+    /// Runs the process from the top of its stack, preemption disabled. When it returns, the process waits without a
+    /// stack, or ends if it asked to (`ProcessRef.finish`).
     let run: Operation
-    /// The process has stopped in the middle of `run`, parked or preempted: what it borrowed from the scheduler must be kept for it
-    /// or given back. Scheduler context.
+    /// The process has stopped in the middle of `run`, parked or preempted: what it borrowed from the scheduler must be
+    /// kept for it or given back. Scheduler context.
     let didStop: Operation
-    /// A process that stopped in the middle of `run` has been woken and is about to go on: what came for it meanwhile is looked after
-    /// without its frames. Scheduler context. nil: nothing to look after.
+    /// A process that stopped in the middle of `run` has been woken and is about to go on: what came for it meanwhile
+    /// is looked after without its frames. Scheduler context. nil: nothing to look after.
     let willResume: Operation?
-    /// The frames of `run` are gone, because of a trap or because it would not end. What must outlive the process is put right.
-    /// Scheduler context.
+    /// The frames of `run` are gone, because of a trap or because it would not end. What must outlive the process is
+    /// put right. Scheduler context.
     let didAbandon: Operation
     /// The process has ended, for `ProcessRef.exitReason`; its slot is about to be freed. Scheduler context.
     let didEnd: Operation
@@ -139,8 +139,8 @@ final class ProcessExtras {
 
 /// A process, by the address of its control block.
 ///
-/// Safe to copy and to keep: slots are type-stable. What may be done with it is up to the caller: the fields marked so in the table
-/// above belong to the scheduler that runs the process.
+/// Safe to copy and to keep: slots are type-stable. What may be done with it is up to the caller: the fields marked so
+/// in the table above belong to the scheduler that runs the process.
 // shared fields are atomics; the rest is its scheduler's
 @safe package struct ProcessRef: Equatable, @unchecked Sendable {
     let pointer: UnsafeMutablePointer<ProcessControlBlock>
@@ -173,7 +173,8 @@ final class ProcessExtras {
     }
 
     var generation: UInt32 {
-        // Safe: the account is the first field. By address, for `&block.account` would say that this thread alone uses it.
+        // Safe: the account is the first field. By address, for `&block.account` would say that this thread alone uses
+        // it.
         @inline(__always) get {
             unsafe roost_account_generation(UnsafeRawPointer(pointer).assumingMemoryBound(to: roost_account.self))
         }

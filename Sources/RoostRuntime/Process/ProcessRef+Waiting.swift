@@ -24,8 +24,8 @@ extension ProcessRef {
             """)
     }
 
-    /// The mailbox is being looked through: another receive would take away what the first one looks at. A mistake of handler code,
-    /// and contained as such. Depth 1.
+    /// The mailbox is being looked through: another receive would take away what the first one looks at. A mistake of
+    /// handler code, and contained as such. Depth 1.
     func checkIsNotMatching() {
         guard block.flags.contains(.isMatching) else { return }
         roost_handler_begin()

@@ -6,10 +6,11 @@ internal import Synchronization
 
 /// All process slots of the program, in one reserved range of addresses.
 ///
-/// A slot, once made, stays readable for ever and always holds a `ProcessControlBlock`: whoever has a stale pid reads a generation that
-/// differs, never freed memory. The range is reserved without access and opened chunk by chunk.
+/// A slot, once made, stays readable for ever and always holds a `ProcessControlBlock`: whoever has a stale pid reads a
+/// generation that differs, never freed memory. The range is reserved without access and opened chunk by chunk.
 @safe enum ProcessTable {
-    /// Processes that can exist at once; the reserved addresses cost nothing until used. Erlang's default is 2^20, its limit 2^27.
+    /// Processes that can exist at once; the reserved addresses cost nothing until used. Erlang's default is 2^20, its
+    /// limit 2^27.
     static let capacity = 1 << 24
     /// Slots that are opened together.
     static let chunkCount = 1024

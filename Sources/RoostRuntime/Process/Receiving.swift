@@ -5,11 +5,12 @@ internal import Synchronization
 
 /// The receive that most processes wait in, for any type of message.
 ///
-/// It is not generic and it is shallow: what is on the stack when a process waits is what the process keeps. Payloads pass as
-/// addresses; the generic part is inlined into the caller.
+/// It is not generic and it is shallow: what is on the stack when a process waits is what the process keeps. Payloads
+/// pass as addresses; the generic part is inlined into the caller.
 @usableFromInline
 @safe enum Receiving {
-    /// The payload of the next message, taken out of the mailbox; nil when the process has been told to exit. Process context.
+    /// The payload of the next message, taken out of the mailbox; nil when the process has been told to exit. Process
+    /// context.
     @usableFromInline
     static func nextMessage() -> UnsafeMutableRawPointer? {
         roost_enter()

@@ -47,7 +47,8 @@ enum StraightLine {
         destroyMessages(process)
     }
 
-    /// Closes the mailbox and destroys what is in it. Destructors are user code: they run as the process, preemptible and contained.
+    /// Closes the mailbox and destroys what is in it. Destructors are user code: they run as the process, preemptible
+    /// and contained.
     static func destroyMessages(_ process: ProcessRef) {
         guard let scheduler = SchedulerRef.current else { return }
         if process.block.entry != nil {  // it never started
@@ -68,8 +69,8 @@ enum StraightLine {
         }
     }
 
-    /// A frame of its own, so that what the code captured is released before it returns. The control block forgets the code before that,
-    /// which the optimiser would not promise: a destructor that traps must not run again.
+    /// A frame of its own, so that what the code captured is released before it returns. The control block forgets the
+    /// code before that, which the optimiser would not promise: a destructor that traps must not run again.
     @inline(never)
     private static func dropEntry(_ process: ProcessRef) {
         var entry: ((borrowing ProcessContext<Never>) throws -> Void)?

@@ -5,7 +5,8 @@ internal import Glibc
 
 /// epoll for one scheduler: where it sleeps when it has nothing to run, and how sockets and other threads wake it.
 ///
-/// It lives in the runtime, not with the sockets, because an idle scheduler waits here for everything at once. (epoll(7))
+/// It lives in the runtime, not with the sockets, because an idle scheduler waits here for everything at once.
+/// (epoll(7))
 @safe struct Poller: ~Copyable {
     static let eventCountMax = 512
     /// Edge-triggered, both directions at once: a socket is registered once in its life.
@@ -42,7 +43,8 @@ internal import Glibc
         unsafe _ = write(waker, &one, 8)
     }
 
-    /// Waits at most `milliseconds` (-1: without end) and calls `body` with the data and the events of each ready descriptor.
+    /// Waits at most `milliseconds` (-1: without end) and calls `body` with the data and the events of each ready
+    /// descriptor.
     func wait(milliseconds: CInt, _ body: (UInt64, UInt32) -> Void) {
         let count = unsafe epoll_wait(epoll, events, CInt(Self.eventCountMax), milliseconds)
         guard count > 0 else { return }  // EINTR and timeouts look alike: the caller looks at everything again

@@ -3,8 +3,8 @@
 internal import CRoost
 internal import Synchronization
 
-/// What a process runs. A struct: a bare closure that passes through generic code, as a cast does, is wrapped in two thunks, which cost
-/// an allocation each and frames on every parked stack.
+/// What a process runs. A struct: a bare closure that passes through generic code, as a cast does, is wrapped in two
+/// thunks, which cost an allocation each and frames on every parked stack.
 private struct Code<Message: Sendable> {
     let body: (borrowing ProcessContext<Message>) throws -> Void
 }
@@ -12,8 +12,9 @@ private struct Code<Message: Sendable> {
 extension Runtime {
     /// Starts a process: `body` runs in it from its first line to its last. Any thread.
     ///
-    /// What `body` captures belongs to the new process alone; the compiler checks it. An error that it throws is its exit reason.
-    /// Code of targets built with Roost's instrumentation flags is preempted wherever it loops (README, "Your package").
+    /// What `body` captures belongs to the new process alone; the compiler checks it. An error that it throws is its
+    /// exit reason. Code of targets built with Roost's instrumentation flags is preempted wherever it loops (README,
+    /// "Your package").
     @discardableResult
     public func spawn(
         options: ProcessOptions = ProcessOptions(),

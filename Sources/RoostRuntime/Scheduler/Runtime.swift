@@ -6,7 +6,8 @@ internal import Synchronization
 
 /// What a process may have; see `RuntimeConfiguration` for the defaults.
 public struct ProcessOptions: Sendable {
-    /// Bytes the process may hold, the runtime's and its own allocations together; past it the process is told to end. 0: no limit.
+    /// Bytes the process may hold, the runtime's and its own allocations together; past it the process is told to end.
+    /// 0: no limit.
     public var heapByteCountMax: Int?
     /// Messages that may wait in its mailbox; past it the process is told to end. nil: no limit.
     public var mailboxCountMax: Int?
@@ -23,15 +24,18 @@ public struct ProcessOptions: Sendable {
 public struct RuntimeConfiguration: Sendable {
     /// Scheduler threads, 1...64. 0: one for each core this process may run on.
     public var schedulerCount = 0
-    /// Reductions a turn lasts, 100...1,000,000: long enough to be worth a switch, short enough (about 3 µs) to wait for. BEAM: 4,000.
+    /// Reductions a turn lasts, 100...1,000,000: long enough to be worth a switch, short enough (about 3 µs) to wait
+    /// for. BEAM: 4,000.
     public var reductionsPerTurn = 2_000
-    /// Bytes of the stack that processes of a scheduler run on, 128 KiB...64 MiB. Recursion that uses it up ends its process.
+    /// Bytes of the stack that processes of a scheduler run on, 128 KiB...64 MiB. Recursion that uses it up ends its
+    /// process.
     public var stackByteCount = 1 << 20
     /// Bytes below the limit at which instrumented code is stopped, kept for what it calls: malloc, print.
     public var stackReserveByteCount = 128 << 10
     /// Inaccessible bytes below each stack.
     public var stackGuardByteCount = 16 << 20
-    /// Default of `ProcessOptions.heapByteCountMax`: far above what a well-behaved process needs, far below what a machine has.
+    /// Default of `ProcessOptions.heapByteCountMax`: far above what a well-behaved process needs, far below what a
+    /// machine has.
     public var heapByteCountMax = 256 << 20
     /// Messages in one mailbox at which an event is reported, once per process.
     public var mailboxWarningCount = 100_000
@@ -57,7 +61,8 @@ public struct RuntimeConfiguration: Sendable {
     }
 }
 
-/// What the runtime has to tell its owner. Called on a scheduler, outside any process: must be quick and must not block.
+/// What the runtime has to tell its owner. Called on a scheduler, outside any process: must be quick and must not
+/// block.
 public enum RuntimeEvent: Sendable {
     case trapped(Trap)
     case abandoned(leakedByteCount: Int)
@@ -126,7 +131,8 @@ public final class Runtime: @unchecked Sendable {
         return thread
     }
 
-    /// Stops the schedulers where they stand, without ending their processes, and frees what is theirs. Not from a process.
+    /// Stops the schedulers where they stand, without ending their processes, and frees what is theirs. Not from a
+    /// process.
     ///
     /// Orderly shutdown is the business of supervisors: end the processes first.
     public func stop() {
@@ -150,7 +156,8 @@ public final class Runtime: @unchecked Sendable {
     /// Bytes that trapped and abandoned processes held when their frames were dropped: at most so much is lost.
     public var leakedByteCount: Int { leakedTotal.load(ordering: .relaxed) }
     public var schedulerCount: Int { schedulers.count }
-    /// Counters of each scheduler. Read while they are written: each counter is right, their sum may be of different moments.
+    /// Counters of each scheduler. Read while they are written: each counter is right, their sum may be of different
+    /// moments.
     public var statistics: [SchedulerStatistics] { schedulers.map { $0.state.statistics } }
 
     func processStarted() { liveCount.add(1, ordering: .relaxed) }
@@ -183,9 +190,11 @@ public final class Runtime: @unchecked Sendable {
         if isIdle { idleMask.bitwiseOr(bit, ordering: .relaxed) } else { idleMask.bitwiseAnd(~bit, ordering: .relaxed) }
     }
 
-    /// Answers a sleeping scheduler's standing request for work: gives it up to half of the processes here that may move.
+    /// Answers a sleeping scheduler's standing request for work: gives it up to half of the processes here that may
+    /// move.
     ///
-    /// Stealing is done by the victim, between turns, so run queues need no atomics. A sleeping scheduler asks by its bit in the mask.
+    /// Stealing is done by the victim, between turns, so run queues need no atomics. A sleeping scheduler asks by its
+    /// bit in the mask.
     func share(from scheduler: SchedulerRef) {
         let idle = idleMask.load(ordering: .relaxed) & ~(1 << UInt64(scheduler.state.index))
         guard idle != 0 else { return }

@@ -21,7 +21,8 @@ extension SchedulerRef {
         unsafe state.blocks.free(UnsafeMutableRawPointer(node.header), byteCount: node.byteCount)
     }
 
-    /// Destroys what a node carries and frees it. Code of the message's type runs, as handler code. Process context, depth 1.
+    /// Destroys what a node carries and frees it. Code of the message's type runs, as handler code. Process context,
+    /// depth 1.
     func destroy(_ node: Node) {
         roost_handler_begin()
         node.destroyPayload()
@@ -57,7 +58,8 @@ extension SchedulerRef {
 
     // MARK: Delivery
 
-    /// Sends `node` to the process it names, from this scheduler. A node that nobody takes is destroyed by a process of its own.
+    /// Sends `node` to the process it names, from this scheduler. A node that nobody takes is destroyed by a process of
+    /// its own.
     func deliver(_ node: Node) {
         let target = unsafe Pid(word: node.header.pointee.target)
         guard let process = ProcessTable.find(target) else { return discard(node) }

@@ -6,7 +6,8 @@ internal import Synchronization
 // What the layers above build processes of their own kind from: connections and listeners.
 
 extension SchedulerRef {
-    /// Coarse time: when the scheduler last looked at the clock, at most some tens of microseconds ago while it is busy.
+    /// Coarse time: when the scheduler last looked at the clock, at most some tens of microseconds ago while it is
+    /// busy.
     package var now: MonotonicTime { state.now }
     package var index: Int { state.index }
     package var runtime: Runtime { unsafe state.runtime }
@@ -57,7 +58,8 @@ extension SchedulerRef {
 
     // MARK: Processes
 
-    /// Starts a process of a kind of its own. It stays on this scheduler, whose poller knows its socket. This scheduler's thread.
+    /// Starts a process of a kind of its own. It stays on this scheduler, whose poller knows its socket. This
+    /// scheduler's thread.
     package func spawn(
         _ operations: UnsafePointer<ProcessOperations>, object: UnsafeMutableRawPointer?, heapLimit: Int
     ) -> ProcessRef {

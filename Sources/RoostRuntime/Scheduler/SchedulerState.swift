@@ -36,12 +36,13 @@ public struct SchedulerStatistics: Sendable, Equatable {
 /// | `load`      | the owner                      | relaxed: a hint for balancing                                  |
 /// | the rest    | the owner                      |                                                                |
 @safe package struct SchedulerState: ~Copyable {
-    /// Nobody looks at the first word: ThreadSanitizer takes an access to any field through `SchedulerRef.state` for a write to it.
+    /// Nobody looks at the first word: ThreadSanitizer takes an access to any field through `SchedulerRef.state` for a
+    /// write to it.
     private let first: UInt = 0
     /// Processes that others made runnable: linked through `runNext`, newest first; or `idle`, or `asleep`.
     ///
-    /// **S1.** A scheduler sleeps only after it has replaced `idle` by `asleep`; whoever replaces `asleep` wakes it. So a process pushed
-    /// here is either seen before the sleep or ends it. Test: `SchedulerTests.noLostWakeUp`.
+    /// **S1.** A scheduler sleeps only after it has replaced `idle` by `asleep`; whoever replaces `asleep` wakes it. So
+    /// a process pushed here is either seen before the sleep or ends it. Test: `SchedulerTests.noLostWakeUp`.
     let inbound: Atomic<UInt>
     let commands: Mutex<[SchedulerCommand]>
     let hasCommands: Atomic<Bool>

@@ -5,9 +5,9 @@ internal import Glibc
 
 /// The used part of a process's stack while the process is stopped in the middle of its code.
 ///
-/// Processes of a scheduler share one stack. What a stopped process used of it is copied to its own heap, and back to the same
-/// addresses when it goes on; so a process with an image belongs to its scheduler. In sanitizer builds each process has a stack of its
-/// own, which stays where it is (ARCHITECTURE.md, "Stacks").
+/// Processes of a scheduler share one stack. What a stopped process used of it is copied to its own heap, and back to
+/// the same addresses when it goes on; so a process with an image belongs to its scheduler. In sanitizer builds each
+/// process has a stack of its own, which stays where it is (ARCHITECTURE.md, "Stacks").
 @safe enum StackImage {
     /// An image's block is made smaller when less than a quarter of it is used.
     static let shrinkFactor = 4

@@ -1,7 +1,8 @@
 /// The closing handshake of one connection (RFC 6455 §7).
 ///
-/// Pure: it owns no socket and reads no clock. The caller passes the time, in nanoseconds of a clock of its choice, and performs the
-/// returned action. (Plain integers: a state lives in every connection, and an `Instant` takes twice the room.)
+/// Pure: it owns no socket and reads no clock. The caller passes the time, in nanoseconds of a clock of its choice, and
+/// performs the returned action. (Plain integers: a state lives in every connection, and an `Instant` takes twice the
+/// room.)
 package enum CloseHandshake: ~Copyable {
     case open
     /// We sent a close frame and wait for the peer's until `deadline`.
