@@ -9,6 +9,8 @@ void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, 
 void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old, size_t *size_old);
 #endif
 #if defined(ROOST_TSAN)
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
 void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
@@ -20,6 +22,22 @@ void roost_sanitizer_attach(roost_thread *t) {
   t->scheduler_fiber = __tsan_get_current_fiber();
 #else
   (void)t;
+#endif
+}
+
+void roost_handed_over(void *address) {
+#if defined(ROOST_TSAN)
+  __tsan_release(address);
+#else
+  (void)address;
+#endif
+}
+
+void roost_taken_over(void *address) {
+#if defined(ROOST_TSAN)
+  __tsan_acquire(address);
+#else
+  (void)address;
 #endif
 }
 
@@ -48,8 +66,8 @@ void roost_sanitizer_fiber_destroy(void *fiber) {
 #endif
 }
 
-// A function that ThreadSanitizer instruments says to it that it was entered and that it was left. These two are entered as one fibre
-// and left as another.
+// A function that ThreadSanitizer instruments says to it that it was entered and that it was left. These two are
+// entered as one fibre and left as another.
 #if defined(ROOST_TSAN)
 #define SWITCHES_FIBER __attribute__((disable_sanitizer_instrumentation, noinline))
 #else

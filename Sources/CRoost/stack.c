@@ -137,6 +137,7 @@ struct roost_stack {
   void *sp;
   void *fiber;
   void *fake_stack;
+  bool has_trapped;
 };
 
 roost_stack *roost_stack_create(size_t size) {
@@ -151,7 +152,9 @@ roost_stack *roost_stack_create(size_t size) {
 }
 
 void roost_stack_destroy(roost_stack *stack) {
-  roost_sanitizer_fiber_destroy(stack->fiber);
+  // ThreadSanitizer ends the program over a fibre that ends inside one of its interceptors, as an abort in handler code
+  // does.
+  if (!stack->has_trapped) roost_sanitizer_fiber_destroy(stack->fiber);
   munmap((void *)(stack->low - 65536), stack->high - stack->low + 65536);
   free(stack);
 }
@@ -170,6 +173,7 @@ static uint32_t enter(roost_thread *t, roost_stack *stack, void *sp) {
   t->in_process = 0;
   t->stack_limit = 0;
   stack->sp = t->process_sp;
+  stack->has_trapped = t->outcome == ROOST_TRAPPED;
   t->guard_low = guard;
   t->stack_low = low;
   t->stack_high = high;
@@ -188,7 +192,8 @@ void roost_switch_to_scheduler(roost_thread *t, bool is_final) {
   roost_accesses_put_back(accesses);
 }
 
-// The argument that prepare_stack carries for announce_entry. One scheduler starts one process at a time, so one per thread is enough.
+// The argument that prepare_stack carries for announce_entry. One scheduler starts one process at a time, so one per
+// thread is enough.
 static _Thread_local struct {
   roost_entry entry;
   void *argument;
@@ -245,7 +250,8 @@ __attribute__((noinline, cold)) void roost_reductions_spent(void) {
   roost_switch_to_scheduler(t, false);
 }
 
-// LLVM's SanitizerCoverage calls this on every edge of an instrumented target (clang documentation, "Tracing PCs with guards").
+// LLVM's SanitizerCoverage calls this on every edge of an instrumented target (clang documentation, "Tracing PCs with
+// guards").
 void __sanitizer_cov_trace_pc_guard(uint32_t *guard) {
   (void)guard;
   roost_thread *t = &roost_tls;

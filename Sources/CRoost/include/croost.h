@@ -28,7 +28,8 @@
 #endif
 #endif
 #if defined(ROOST_ASAN) || defined(ROOST_TSAN)
-// A sanitizer keeps shadow state for a stack: it must not see one address range reused by copying. Processes get a stack each.
+// A sanitizer keeps shadow state for a stack: it must not see one address range reused by copying. Processes get a
+// stack each.
 #define ROOST_STACK_PER_PROCESS 1
 #endif
 
@@ -63,7 +64,8 @@ typedef struct {
   char message[ROOST_TRAP_MESSAGE_MAX];
 } roost_trap;
 
-// State of one OS thread. Zero on a thread that is no scheduler. Only its own thread (and a signal handler on it) touches it.
+// State of one OS thread. Zero on a thread that is no scheduler. Only its own thread (and a signal handler on it)
+// touches it.
 typedef struct roost_thread {
   int64_t reductions;            // left in this turn; the hook decrements it
   uintptr_t stack_limit;         // process code whose stack pointer is below this has overflowed; 0 while no process runs
@@ -152,13 +154,14 @@ uint32_t roost_stack_resume(roost_stack *_Nonnull stack);
 extern const bool roost_has_stack_per_process;
 static inline bool roost_stack_per_process(void) { return roost_has_stack_per_process; }
 
-// Moves `size` bytes and leaves zeros. A call that no optimiser looks into, for values whose owner changes hands before a destructor runs.
+// Moves `size` bytes and leaves zeros. A call that no optimiser looks into, for values whose owner changes hands before
+// a destructor runs.
 void roost_move_out(void *_Nonnull to, void *_Nonnull from, size_t size);
 
 // --- Traps -------------------------------------------------------------------------------------------------------
 
-// Installs the handlers of SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGSEGV, SIGBUS once, chaining to those that were there, and takes over
-// stderr's stream so that the message of a Swift trap in a process becomes part of its exit reason.
+// Installs the handlers of SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGSEGV, SIGBUS once, chaining to those that were there,
+// and takes over stderr's stream so that the message of a Swift trap in a process becomes part of its exit reason.
 void roost_install_trap_handlers(void);
 
 // Walks frame pointers from `frame` while they stay inside [low, high). Returns how many addresses it wrote.
@@ -188,6 +191,11 @@ bool roost_malloc_is_accounted(void);
 // Storage of the runtime's own that is charged to no account (the runtime keeps that book itself).
 void *_Nullable roost_block_allocate(size_t size);
 void roost_block_free(void *_Nonnull block);
+
+// Tells ThreadSanitizer that what was written before the memory at `address` was handed over is seen by who took it
+// over: it does not see the locks of Swift's Synchronization. Nothing in other builds.
+void roost_handed_over(void *_Nonnull address);
+void roost_taken_over(void *_Nonnull address);
 
 // --- Linux calls that Swift's Glibc module does not have ----------------------------------------------------------
 

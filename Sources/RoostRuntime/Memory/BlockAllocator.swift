@@ -29,9 +29,10 @@ enum BlockClass {
 
 /// Blocks of memory for one thread: mailbox nodes, parked stacks, timers, connection state.
 ///
-/// Sized: the caller gives the byte count again when it frees, so a block has no header. A free list per class; a list that grows
-/// past its bound hands half of it to the pool that all threads share, and an empty one takes a batch from there, so a producer on one
-/// thread and a consumer on another do not make memory pile up. Not thread-safe: one per scheduler.
+/// Sized: the caller gives the byte count again when it frees, so a block has no header. A free list per class; a list
+/// that grows past its bound hands half of it to the pool that all threads share, and an empty one takes a batch from
+/// there, so a producer on one thread and a consumer on another do not make memory pile up. Not thread-safe: one per
+/// scheduler.
 @safe struct BlockAllocator: ~Copyable {
     private typealias Link = UnsafeMutablePointer<UnsafeMutableRawPointer?>
 
@@ -106,8 +107,8 @@ enum BlockClass {
     }
 }
 
-/// Batches of free blocks that move between threads, and the chunks that blocks are cut from. One for the program, behind a lock that
-/// is taken once per batch and never from handler code with preemption enabled.
+/// Batches of free blocks that move between threads, and the chunks that blocks are cut from. One for the program,
+/// behind a lock that is taken once per batch and never from handler code with preemption enabled.
 @safe final class SharedBlockPool: @unchecked Sendable {  // `lock` guards every stored property
     static let shared = SharedBlockPool()
 
@@ -127,13 +128,17 @@ enum BlockClass {
     /// A linked list of at least one free block.
     func take(_ index: Int) -> (UnsafeMutableRawPointer?, Int) {
         unsafe lock.withLock { _ in
-            if let batch = batches[index].popLast() { return unsafe (batch.list, batch.count) }
+            if let batch = batches[index].popLast() {
+                unsafe roost_taken_over(batch.list)
+                return unsafe (batch.list, batch.count)
+            }
             return unsafe cut(index)
         }
     }
 
     func put(_ index: Int, _ list: UnsafeMutableRawPointer?, _ count: Int) {
         guard let list = unsafe list, count > 0 else { return }
+        unsafe roost_handed_over(list)
         lock.withLock { _ in unsafe batches[index].append(Batch(list: list, count: count)) }
     }
 

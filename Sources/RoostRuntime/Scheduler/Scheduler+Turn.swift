@@ -7,7 +7,8 @@ internal import Synchronization
 // What happens around a turn: taking messages and signals in, keeping a stack, landing a trap, ending.
 
 extension SchedulerRef {
-    /// Turns that a process gets, after it was told to end, to reach a waiting call and unwind. Past it its frames are abandoned.
+    /// Turns that a process gets, after it was told to end, to reach a waiting call and unwind. Past it its frames are
+    /// abandoned.
     static let exitTurnsMax: UInt8 = 100
 
     // MARK: Inbox
@@ -60,7 +61,8 @@ extension SchedulerRef {
         return process.block.extras?.monitors.contains(reference) != true
     }
 
-    /// Ends a straight-line process that was told to end before it ever ran. Between turns: nothing of it is on a stack.
+    /// Ends a straight-line process that was told to end before it ever ran. Between turns: nothing of it is on a
+    /// stack.
     func endIfNeverStarted(_ process: ProcessRef) -> Bool {
         guard process.block.flags.contains(.isExiting), !process.block.flags.contains(.hasStack),
             unsafe process.block.operations == StraightLine.operations
@@ -113,8 +115,8 @@ extension SchedulerRef {
         }
     }
 
-    /// Erlang reference manual, "Receiving Exit Signals": `kill` cannot be trapped, `normal` from another process does nothing,
-    /// a process that traps gets a message, any other ends with the same reason.
+    /// Erlang reference manual, "Receiving Exit Signals": `kill` cannot be trapped, `normal` from another process does
+    /// nothing, a process that traps gets a message, any other ends with the same reason.
     private func receiveExit(_ process: ProcessRef, _ from: Pid, _ reason: ExitReason, isLink: Bool) {
         if case .kill = reason, !isLink { return tellToExit(process, .killed) }
         if process.block.flags.contains(.trapsExits) {
@@ -163,7 +165,8 @@ extension SchedulerRef {
         tellToExit(process, .heapLimit(byteCount: process.heapByteCount, limit: process.block.heapLimit))
     }
 
-    /// Over its limit a process is told to end; a quarter past it there is no more waiting for it to unwind. True when it is gone.
+    /// Over its limit a process is told to end; a quarter past it there is no more waiting for it to unwind. True when
+    /// it is gone.
     func endIfOverHeapLimit(_ process: ProcessRef) -> Bool {
         let limit = process.block.heapLimit
         guard process.heapByteCount > limit else { return false }
@@ -180,8 +183,8 @@ extension SchedulerRef {
         return true
     }
 
-    /// A process told to end that spins on is abandoned after a bounded number of turns, and so is the deinit of a message that does so
-    /// while the mailbox is destroyed. True when it is gone.
+    /// A process told to end that spins on is abandoned after a bounded number of turns, and so is the deinit of a
+    /// message that does so while the mailbox is destroyed. True when it is gone.
     func abandonIfItWillNotEnd(_ process: ProcessRef) -> Bool {
         guard process.block.flags.contains(.isExiting) || Mailbox.isClosed(process) else { return false }
         process.block.turnsSinceExit += 1
@@ -204,7 +207,8 @@ extension SchedulerRef {
         giveUpFrames(
             of: process,
             refused == 0
-                ? .trapped(trap) : .heapLimit(byteCount: process.heapByteCount + refused, limit: process.block.heapLimit))
+                ? .trapped(trap)
+                : .heapLimit(byteCount: process.heapByteCount + refused, limit: process.block.heapLimit))
     }
 
     /// Drops the frames of a process that will not end by itself.
@@ -224,8 +228,6 @@ extension SchedulerRef {
     private func dropStack(of process: ProcessRef) {
         process.block.flags.subtract([.hasStack, .wasPreempted, .isMatching])
         StackImage.release(process, &state.blocks)
-        // Code that trapped while it was released is not released again: it is part of what leaks.
-        unsafe withUnsafeMutablePointer(to: &process.block.entry) { unsafe $0.initialize(to: nil) }
         process.block.allocatedByteCount = 0  // it is counted as leaked
         process.block.turnsSinceExit = 0
     }

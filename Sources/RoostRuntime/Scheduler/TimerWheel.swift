@@ -30,16 +30,18 @@ struct TimerEntry {
     var action: TimerAction
 }
 
-/// Timers of one scheduler: a hierarchy of wheels of 64 slots, one millisecond to a slot in the lowest, 64 times coarser in each above.
+/// Timers of one scheduler: a hierarchy of wheels of 64 slots, one millisecond to a slot in the lowest, 64 times
+/// coarser in each above.
 ///
-/// Arming and cancelling take constant time; a timer moves down at most once per level. A timer never fires early, and at most one
-/// millisecond plus the scheduler's delay late. After G. Varghese, T. Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 6.
+/// Arming and cancelling take constant time; a timer moves down at most once per level. A timer never fires early, and
+/// at most one millisecond plus the scheduler's delay late. After G. Varghese, T. Lauck, "Hashed and Hierarchical
+/// Timing Wheels" (1987), scheme 6.
 @safe struct TimerWheel: ~Copyable {
     static let levelCount = 6
     static let slotCount = 64
     static let nanosecondsPerTick: UInt64 = 1_000_000
-    /// How far ahead the highest level reaches: two years, and less than a revolution, so that no timer falls into the position that
-    /// is current. A longer timer waits there and is sorted in again.
+    /// How far ahead the highest level reaches: two years, and less than a revolution, so that no timer falls into the
+    /// position that is current. A longer timer waits there and is sorted in again.
     static let tickMax: UInt64 = 63 << 30
     private static let chunkBits = 10
 
@@ -54,7 +56,8 @@ struct TimerEntry {
     init(start: MonotonicTime) { self.start = start }
 
     deinit {
-        for unsafechunk in unsafe chunks { unsafe chunk.deallocate() }
+        // Not `for unsafe chunk in`: swift-format 6.3.1 joins the two words.
+        for index in unsafe chunks.indices { unsafe chunks[index].deallocate() }
     }
 
     @inline(__always)
@@ -89,7 +92,8 @@ struct TimerEntry {
         return action
     }
 
-    /// When `takeDue` next has something to do, nil without timers. May be early: lists of higher levels are sorted in first.
+    /// When `takeDue` next has something to do, nil without timers. May be early: lists of higher levels are sorted in
+    /// first.
     func nextDeadline() -> MonotonicTime? {
         guard let next = nextExpiration() else { return nil }
         return MonotonicTime(nanoseconds: start.nanoseconds + next.tick * Self.nanosecondsPerTick)
