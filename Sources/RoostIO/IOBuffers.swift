@@ -75,7 +75,7 @@ package import RoostRuntime
     }
 
     private func unmapAll() {
-        for unsafebuffer in unsafe spares + [read] { unsafe _ = munmap(buffer, Self.readByteCount) }
+        unsafe (spares + [read]).forEach { buffer in unsafe _ = munmap(buffer, Self.readByteCount) }
         unsafe _ = munmap(gather, Self.gatherByteCount)
     }
 }
