@@ -5,7 +5,8 @@ internal import Roost
 internal import RoostRuntime
 internal import Synchronization
 
-/// Runs the client against Autobahn's `fuzzingserver`, which plays its cases to whoever connects and judges the answers.
+/// Runs the client against Autobahn's `fuzzingserver`, which plays its cases to whoever connects and judges the
+/// answers.
 package struct ConformanceRun {
     private let base: String
     private static let agent = "roost"

@@ -106,8 +106,8 @@ package struct EchoTest {
                 let rate = Double(count - last.count) / (now - last.time).seconds
                 last = (now, count)
                 let elapsed = Format.decimal((now - start).seconds, digits: 0)
-                return
-                    "\(phase): \(elapsed) of \(Format.decimal(duration.seconds, digits: 0)) s, \(generator.openCount) connections, "
+                let end = Format.decimal(duration.seconds, digits: 0)
+                return "\(phase): \(elapsed) of \(end) s, \(generator.openCount) connections, "
                     + "\(Format.grouped(Int(rate))) round trips/s\(generator.errorNote)"
             }
         }

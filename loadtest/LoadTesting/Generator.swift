@@ -52,11 +52,12 @@ final class Generator {
             throw LoadTestError("--schedulers is \(options.schedulerCount); use 1...64, or 0 for one per core")
         }
         let limit = SystemCalls.raiseDescriptorLimit()
-        guard options.connectionCount + Self.descriptorReserve <= limit else {
+        let needed = options.connectionCount.addingReportingOverflow(Self.descriptorReserve)
+        guard !needed.overflow, needed.partialValue <= limit else {
             throw LoadTestError(
                 """
-                --connections is \(options.connectionCount), but this program may hold \(limit) descriptors; raise the limit with \
-                `ulimit -n \(options.connectionCount + Self.descriptorReserve)`, or use at most \(limit - Self.descriptorReserve)
+                --connections is \(options.connectionCount), but this program may hold \(limit) descriptors; raise the \
+                limit with `ulimit -n \(needed.partialValue)`, or use at most \(limit - Self.descriptorReserve)
                 """)
         }
         var configuration = RuntimeConfiguration()

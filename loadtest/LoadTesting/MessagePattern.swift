@@ -2,10 +2,11 @@
 
 internal import Glibc
 
-/// The messages of a test: of one size, each with a number of its own, so that one that comes back changed, twice or out of order shows.
+/// The messages of a test: of one size, each with a number of its own, so that one that comes back changed, twice or
+/// out of order shows.
 ///
-/// The number is in the first 8 bytes, 6 bits in each, as printable ASCII: messages are valid text too. The rest is the same in all.
-/// One per scheduler: a message is made in place.
+/// The number is in the first 8 bytes, 6 bits in each, as printable ASCII: messages are valid text too. The rest is the
+/// same in all. One per scheduler: a message is made in place.
 @safe final class MessagePattern {
     private static let numberByteCount = 8
     let byteCount: Int

@@ -7,10 +7,11 @@ public import RoostRuntime
 internal import RoostWebSocket
 internal import Synchronization
 
-/// Opens WebSocket connections to servers. Each is a process of its own, as a server's is, with the same kind of handler.
+/// Opens WebSocket connections to servers. Each is a process of its own, as a server's is, with the same kind of
+/// handler.
 ///
-/// Connections go to the schedulers of the runtime in turn and stay there. A handler hears of the opening by `opened`, and of the end, or
-/// of a failure to connect (`CloseReason.Cause.connectFailed`), by `terminated`.
+/// Connections go to the schedulers of the runtime in turn and stay there. A handler hears of the opening by `opened`,
+/// and of the end, or of a failure to connect (`CloseReason.Cause.connectFailed`), by `terminated`.
 public final class RoostClient: Sendable {
     public let runtime: Runtime
     let listener: Listener
@@ -24,7 +25,8 @@ public final class RoostClient: Sendable {
         await listener.start()
     }
 
-    /// Checks a URL and what goes with it, once for all connections to it. Looks names up, for which it may block the calling thread.
+    /// Checks a URL and what goes with it, once for all connections to it. Looks names up, for which it may block the
+    /// calling thread.
     ///
     /// `handler` makes the handler of each connection, in the connection's process.
     public func endpoint<Handler: ConnectionHandler & SendableMetatype>(
@@ -68,7 +70,8 @@ public final class RoostClient: Sendable {
     /// Ended connections by cause.
     public var ended: [CloseReason.Cause: Int] { listener.counters.closed }
 
-    /// Closes every connection with 1001 and opens no more. Returns when all have ended, or after `timeout`, with how many have not.
+    /// Closes every connection with 1001 and opens no more. Returns when all have ended, or after `timeout`, with how
+    /// many have not.
     @discardableResult
     public func close(timeout: Duration = .seconds(5)) async -> Int {
         if !listener.isDraining { listener.drain() }

@@ -94,7 +94,8 @@ extension ConnectionRef {
         let kept = Int(state.residue.count)
         let room = Self.responseRoom
         roost_charge(200)
-        // Safe: what is kept is shorter than a head may be, so that both fit the buffer, which nobody else uses in this turn.
+        // Safe: what is kept is shorter than a head may be, so that both fit the buffer, which nobody else uses in this
+        // turn.
         switch unsafe SystemCalls.receive(
             state.descriptor, into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
         {
@@ -139,8 +140,8 @@ extension ConnectionRef {
 
     // MARK: Masked messages
 
-    /// Sends a message larger than the buffer for gathered writes: masked in that buffer piece by piece. Nothing is gathered and nothing
-    /// waits before it.
+    /// Sends a message larger than the buffer for gathered writes: masked in that buffer piece by piece. Nothing is
+    /// gathered and nothing waits before it.
     func sendLargeMasked(
         _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
     ) -> Bool {
@@ -177,7 +178,8 @@ extension ConnectionRef {
         }
     }
 
-    /// Keeps what the kernel did not take: masked bytes, then the payload's rest. The message is kept whole, whatever the limit.
+    /// Keeps what the kernel did not take: masked bytes, then the payload's rest. The message is kept whole, whatever
+    /// the limit.
     private func keepMasked(
         _ masked: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, from offset: Int, _ key: MaskingKey,
         _ process: ProcessRef, _ scheduler: SchedulerRef
