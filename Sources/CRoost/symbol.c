@@ -18,7 +18,8 @@
 
 #include "internal.h"
 
-extern char *swift_demangle(const char *name, size_t length, char *out, size_t *out_size, uint32_t flags) __attribute__((weak));
+extern char *swift_demangle(const char *name, size_t length, char *out, size_t *out_size, uint32_t flags)
+    __attribute__((weak));
 
 typedef struct {
   uintptr_t address;
@@ -60,7 +61,8 @@ static void load_symbols(void) {
     const ElfW(Sym) *table = (const ElfW(Sym) *)(file + sections[i].sh_offset);
     const char *names = file + sections[sections[i].sh_link].sh_offset;
     size_t count = sections[i].sh_size / sizeof *table;
-    symbols = roost_block_allocate((count + 1) * sizeof *symbols);  // not booked on the process that happens to ask first
+    // Not booked on the process that happens to ask first.
+    symbols = roost_block_allocate((count + 1) * sizeof *symbols);
     if (symbols == NULL) return;
     for (size_t s = 0; s < count; s++) {
       if (ELF64_ST_TYPE(table[s].st_info) != STT_FUNC || table[s].st_value == 0) continue;

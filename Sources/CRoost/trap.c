@@ -122,7 +122,8 @@ static void die(int signal, siginfo_t *info, void *context, registers r) {
     }
   }
   char line[160];
-  snprintf(line, sizeof line, "roost: fatal: signal %d (%s) at pc 0x%lx, address %p, outside handler code; this is a bug\n", signal,
+  snprintf(line, sizeof line,
+           "roost: fatal: signal %d (%s) at pc 0x%lx, address %p, outside handler code; this is a bug\n", signal,
            strsignal(signal), (unsigned long)r.pc, info->si_addr);
   write_text(line);
   if (roost_tls.trap.message_length > 0) {

@@ -64,7 +64,7 @@ public struct ListenError: Error, CustomStringConvertible {
             switch errno {
             case EADDRINUSE: "another program listens there: stop it or choose another port with --listen"
             case EACCES:
-                "ports below 1024 need CAP_NET_BIND_SERVICE, and a unix socket a directory you may write: choose another"
+                "ports below 1024 need CAP_NET_BIND_SERVICE, a unix socket a directory you may write: choose another"
             case EADDRNOTAVAIL: "this machine has no such address: use one that `ip address` shows"
             case EMFILE, ENFILE: "no descriptor is left: raise the limit with `ulimit -n`"
             case ENOENT: "the directory of the unix socket does not exist: create it"

@@ -80,13 +80,13 @@ package struct WakeFlags: OptionSet, Sendable {
 
 /// Everything the runtime knows of one process. Lives in a slot of `ProcessTable`; slots are never unmapped.
 ///
-/// | Field                   | Written by                       | Ordered by                                             |
-/// |-------------------------|----------------------------------|--------------------------------------------------------|
-/// | `account`               | any thread, atomically           | relaxed counters; generation release/acquire           |
-/// | `inbox`                 | senders push, the owner takes    | compare-exchange, see `Mailbox`                        |
-/// | `wakeFlags`             | any thread sets, the owner takes | sequentially consistent with `inbox`, see `Mailbox`    |
-/// | `runNext`               | whoever has the right to run it  | the run queue it is in                                 |
-/// | the rest                | the scheduler that runs it       | handed on through a run queue                          |
+/// | Field | Written by | Ordered by |
+/// |---|---|---|
+/// | `account` | any thread, atomically | relaxed counters; generation release/acquire |
+/// | `inbox` | senders push, the owner takes | compare-exchange, see `Mailbox` |
+/// | `wakeFlags` | any thread sets, the owner takes | sequentially consistent with `inbox`, see `Mailbox` |
+/// | `runNext` | whoever has the right to run it | the run queue it is in |
+/// | the rest | the scheduler that runs it | handed on through a run queue |
 @safe package struct ProcessControlBlock: ~Copyable {
     /// First, so that C finds it at the start of the slot.
     var account: roost_account
