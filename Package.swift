@@ -94,6 +94,17 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
+        // Handlers that loop, trap, recurse and hoard on purpose, built as a user's are; and a dependency as a user may have it.
+        .target(
+            name: "RuntimeHandlers", path: "Tests/RuntimeHandlers",
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + preemptible),
+        .target(
+            name: "RuntimeCheckedHandlers", path: "Tests/RuntimeCheckedHandlers",
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
+        .testTarget(
+            name: "RoostRuntimeTests",
+            dependencies: ["RoostRuntime", "CRoost", "RuntimeHandlers", "RuntimeCheckedHandlers"],
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + switching),
         .testTarget(name: "RoostHTTPTests", dependencies: ["RoostHTTP"], swiftSettings: strict),
         .testTarget(name: "RoostWebSocketTests", dependencies: ["RoostWebSocket", "RoostHTTP"], swiftSettings: strict),
     ]
