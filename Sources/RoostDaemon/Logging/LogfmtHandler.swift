@@ -5,15 +5,15 @@ package import Logging
 
 /// Writes each event as one line of `key=value` pairs to standard error (logfmt).
 ///
-/// Each line is one write(2) to descriptor 2: no lock that a preempted process could hold, no mixing of lines, and C's
-/// `stderr` stream, which the runtime watches for the messages of traps, is left alone.
+/// Descriptor 2 is written to directly: C's `stderr` stream, which the runtime watches for the messages of traps, is
+/// left alone.
 package struct LogfmtHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var logLevel = Logger.Level.info
     package var metadataProvider: Logger.MetadataProvider?
     private let write: @Sendable (String) -> Void
 
-    package init() { self.init { StandardStream.error.write($0) } }
+    package init() { self.init { LogStream.standardError.write($0) } }
 
     init(_ write: @escaping @Sendable (String) -> Void) { self.write = write }
 
