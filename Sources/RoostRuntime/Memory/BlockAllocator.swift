@@ -121,7 +121,7 @@ enum BlockClass {
     private var batches: [[Batch]] = Array(repeating: [], count: BlockClass.count)
     private var chunk: UnsafeMutableRawPointer?
     private var chunkRemaining = 0
-    private var hasChunks = false
+    private static let chunkByteCount = 1 << 20
 
     private init() {}
 
@@ -148,11 +148,15 @@ enum BlockClass {
         let count = max(1, min(BlockAllocator.localMax(index), 16_384 / byteCount))
         if chunkRemaining < count * byteCount {
             // The rest of the old chunk, less than a batch, is given up.
-            unsafe chunk = unsafe HugePages.map(byteCount: HugePages.byteCount, PROT_READ | PROT_WRITE)
-            chunkRemaining = HugePages.byteCount
-            // A small program stays small: its first chunk is taken page by page.
-            if hasChunks { unsafe HugePages.advise(chunk!, byteCount: HugePages.byteCount) }
-            hasChunks = true
+            // Small pages on purpose: huge ones halve the cost of a spawn on a quiet machine, but where a hypervisor
+            // has taken free memory back, clearing one costs up to ten times as much as the small ones do.
+            let flags = MAP_PRIVATE | MAP_ANONYMOUS
+            let map = unsafe mmap(nil, Self.chunkByteCount, PROT_READ | PROT_WRITE, flags, -1, 0)
+            guard unsafe map != MAP_FAILED, let map = unsafe map else {
+                fatalError("out of memory: mmap of \(Self.chunkByteCount) bytes failed with errno \(errno)")
+            }
+            unsafe chunk = unsafe map
+            chunkRemaining = Self.chunkByteCount
         }
         let start = unsafe chunk!
         unsafe chunk = unsafe start + count * byteCount

@@ -25,7 +25,12 @@ internal import Synchronization
 
     /// Reserves the addresses, once for the program, before the first process.
     static let reserve: Void = {
-        let map = unsafe HugePages.map(byteCount: capacity * stride, PROT_NONE)
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        let map = unsafe mmap(nil, capacity * stride, PROT_NONE, flags, -1, 0)
+        guard unsafe map != MAP_FAILED, let map = unsafe map else {
+            fatalError(
+                "cannot reserve \(capacity * stride) bytes of addresses for processes: errno \(errno); raise RLIMIT_AS")
+        }
         unsafe map.bindMemory(to: ProcessControlBlock.self, capacity: capacity)
         unsafe roost_accounts_set(map, stride)
     }()
@@ -34,8 +39,6 @@ internal import Synchronization
         /// Slots that were used before, as a list through `runNext`, in batches.
         var batches: [(head: UInt, count: Int)] = []
         var opened = 0
-        /// A multiple of the size of a huge page.
-        var accessibleByteCount = 0
     }
     private static let free = Mutex(Free())
     private static let openedCount = Atomic<Int>(0)
@@ -65,7 +68,10 @@ internal import Synchronization
             guard start + chunkCount <= capacity else {
                 fatalError("more than \(capacity) processes at once")
             }
-            if free.accessibleByteCount < (start + chunkCount) * stride { openPages(&free) }
+            let pages = unsafe UnsafeMutableRawPointer(base + start)
+            guard unsafe mprotect(pages, chunkCount * stride, PROT_READ | PROT_WRITE) == 0 else {
+                fatalError("out of memory: cannot open \(chunkCount) process slots, errno \(errno)")
+            }
             for index in start..<start + chunkCount {
                 let account = roost_account(freed_by_others: 0, generation: 0, index: UInt32(index))
                 unsafe (base + index).initialize(to: ProcessControlBlock(unused: account))
@@ -75,16 +81,6 @@ internal import Synchronization
             openedCount.store(free.opened, ordering: .releasing)
             return (head: UInt(start + 1), count: chunkCount)
         }
-    }
-
-    /// Makes the next huge page accessible. The first one is taken page by page: a small program stays small.
-    private static func openPages(_ free: inout Free) {
-        let pages = unsafe UnsafeMutableRawPointer(base) + free.accessibleByteCount
-        guard unsafe mprotect(pages, HugePages.byteCount, PROT_READ | PROT_WRITE) == 0 else {
-            fatalError("out of memory: cannot open \(HugePages.byteCount) bytes of process slots, errno \(errno)")
-        }
-        if free.accessibleByteCount > 0 { unsafe HugePages.advise(pages, byteCount: HugePages.byteCount) }
-        free.accessibleByteCount += HugePages.byteCount
     }
 
     static func putBatch(head: UInt, count: Int) {
