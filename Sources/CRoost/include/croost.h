@@ -97,7 +97,7 @@ typedef struct roost_thread {
   void *_Nullable entering;                // the process stack being started, sanitizer builds only
   struct roost_once *_Nullable once;       // initialisers of globals that run, innermost first
   void *_Nullable streams[ROOST_STREAMS_MAX];  // streams that the process has locked
-  void *_Nullable accesses[2];                 // the list of open accesses of the process that is about to stop, for a moment
+  void *_Nullable accesses[2];                 // open accesses of the process that is about to stop, for a moment
 } roost_thread;
 
 extern _Thread_local roost_thread roost_tls __attribute__((tls_model("initial-exec")));
