@@ -5,8 +5,8 @@ package import RoostRuntime
 
 /// The buffers that connections of one scheduler use in turn: one to read into, one to gather writes in.
 ///
-/// They belong to the turn. A process that stops in the middle of its turn takes the read buffer with it (`takeReadBuffer`), and what
-/// was gathered is flushed or kept before anyone else runs (ARCHITECTURE.md, IO1 and IO2).
+/// They belong to the turn. A process that stops in the middle of its turn takes the read buffer with it
+/// (`takeReadBuffer`), and what was gathered is flushed or kept before anyone else runs (ARCHITECTURE.md, C2).
 @safe package struct IOBuffers: ~Copyable {
     /// Bytes read in one call. A message of 64 KiB and its header fit several times over: it is handled where it lies.
     package static let readByteCount = 256 << 10
@@ -35,8 +35,8 @@ package import RoostRuntime
         return unsafe map
     }
 
-    /// Hands the read buffer to a process that still looks at the first `usedByteCount` bytes of it; the scheduler goes on with another.
-    /// Pages past them go back to the kernel: what a stopped process holds is what it was sent.
+    /// Hands the read buffer to a process that still looks at the first `usedByteCount` bytes of it; the scheduler goes
+    /// on with another. Pages past them go back to the kernel: what a stopped process holds is what it was sent.
     package mutating func takeReadBuffer(usedByteCount: Int) -> UnsafeMutableRawPointer {
         let taken = unsafe read
         let page = 4096

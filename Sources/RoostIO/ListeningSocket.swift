@@ -62,6 +62,8 @@ public struct ListenError: Error, CustomStringConvertible {
         let cause = unsafe String(cString: strerror(errno))
         let remedy =
             switch errno {
+            case EADDRINUSE where address.unixPath != nil:
+                "something is there, and it is no socket that nobody listens on: remove it or choose another path"
             case EADDRINUSE: "another program listens there: stop it or choose another port with --listen"
             case EACCES:
                 "ports below 1024 need CAP_NET_BIND_SERVICE, a unix socket a directory you may write: choose another"

@@ -20,9 +20,8 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
             kind = .unix(path)
             return
         }
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            throw .missingPort(text)
-        }
+        guard let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") else { throw .missingPort(text) }
+        guard let port = UInt16(text[text.index(after: colon)...]) else { throw .invalidPort(text) }
         var host = String(text[..<colon])
         if host == "localhost" { host = "127.0.0.1" }
         if host == "*" || host.isEmpty { host = "0.0.0.0" }
@@ -155,12 +154,14 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
 /// Why an address could not be read.
 public enum SocketAddressError: Error, Equatable, CustomStringConvertible {
     case missingPort(String)
+    case invalidPort(String)
     case invalidHost(String)
     case invalidPath(String)
 
     public var description: String {
         switch self {
         case .missingPort(let text): "'\(text)' has no port; write host:port, for example 127.0.0.1:9001"
+        case .invalidPort(let text): "'\(text)' has no valid port; use 0 to 65535 behind the last colon"
         case .invalidHost(let text):
             "'\(text)' is no address; write an IPv4 address, an IPv6 address in brackets or unix:/path, not a name"
         case .invalidPath(let text): "'\(text)' is no path for a unix socket; it takes 1 to 107 bytes"

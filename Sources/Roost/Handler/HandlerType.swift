@@ -72,7 +72,7 @@ final class TypedHandler<Handler: ConnectionHandler>: HandlerType, @unchecked Se
     }
 
     override func text(_ handler: HandlerStorage, _ bytes: UnsafeRawBufferPointer) throws {
-        // Safe: the bytes stay where they are for the length of the call, also when it is preempted or waits (IO1), and
+        // Safe: the bytes stay where they are for the length of the call, also when it is preempted or waits (C2), and
         // the decoder has found them to be valid UTF-8. The span cannot leave the call.
         let span = unsafe UTF8Span(unchecked: Span(_unsafeBytes: bytes))
         try unsafe bound(handler).pointee.text(span, Connection())

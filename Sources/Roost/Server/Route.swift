@@ -60,7 +60,7 @@ public struct ConnectionLimits: Sendable, Equatable {
         check("max-outbound-bytes", outboundByteCountMax, 1_024...1 << 30)
         check("max-waiting-bytes", waitingByteCountMax, 1_024...1 << 30)
         check("max-mailbox-messages", mailboxCountMax, 1...Int(UInt32.max))
-        check("max-heap-bytes", heapByteCountMax, 65_536...1 << 40)
+        check("max-handler-bytes", heapByteCountMax, 65_536...1 << 40)
         func check(_ key: String, _ value: Duration, atLeast minimum: Duration, zeroAllowed: Bool) {
             if zeroAllowed && value == .zero { return }
             if value < minimum || value > .seconds(86_400) {

@@ -27,7 +27,7 @@ public struct RuntimeConfiguration: Sendable {
     /// Reductions a turn lasts, 100...1,000,000: long enough to be worth a switch, short enough (about 3 µs) to wait
     /// for. BEAM: 4,000.
     public var reductionsPerTurn = 2_000
-    /// Bytes of the stack that processes of a scheduler run on, 128 KiB...64 MiB. Recursion that uses it up ends its
+    /// Bytes of the stack that processes of a scheduler run on, 256 KiB...64 MiB. Recursion that uses it up ends its
     /// process.
     public var stackByteCount = 1 << 20
     /// Bytes below the limit at which instrumented code is stopped, kept for what it calls: malloc, print.
@@ -53,9 +53,10 @@ public struct RuntimeConfiguration: Sendable {
         }
         check("schedulers", schedulerCount, 0...64)
         check("reductions-per-turn", reductionsPerTurn, 100...1_000_000)
-        check("stack-bytes", stackByteCount, 128 << 10...64 << 20)
+        check("stack-bytes", stackByteCount, 256 << 10...64 << 20)
         check("stack-reserve-bytes", stackReserveByteCount, 16 << 10...stackByteCount / 2)
         check("stack-guard-bytes", stackGuardByteCount, 64 << 10...1 << 30)
+        check("max-leaked-bytes", leakedByteCountMax, 1 << 20...1 << 40)
         if heapByteCountMax < 0 { problems.append("max-heap-bytes is \(heapByteCountMax); use 0 (no limit) or more") }
         if !problems.isEmpty { throw .invalidConfiguration(problems) }
     }
