@@ -127,7 +127,10 @@ uint32_t roost_resume(void *sp) { return enter(&roost_tls, sp); }
 
 roost_stack *roost_stack_create(size_t size) { (void)size; abort(); }
 void roost_stack_destroy(roost_stack *stack) { (void)stack; abort(); }
-uint32_t roost_stack_start(roost_stack *stack, roost_entry entry, void *argument) { (void)stack; (void)entry; (void)argument; abort(); }
+uint32_t roost_stack_start(roost_stack *stack, roost_entry entry, void *argument) {
+  (void)stack, (void)entry, (void)argument;
+  abort();
+}
 uint32_t roost_stack_resume(roost_stack *stack) { (void)stack; abort(); }
 #else
 const bool roost_has_stack_per_process = true;

@@ -9,7 +9,17 @@ import traceback
 import harness
 
 MODULES = [
-    "handshake", "frames", "closing", "keepalive", "clients", "faults", "crashes", "slow", "listening", "draining", "idle",
+    "handshake",
+    "frames",
+    "closing",
+    "keepalive",
+    "clients",
+    "faults",
+    "crashes",
+    "slow",
+    "listening",
+    "draining",
+    "idle",
 ]
 
 

@@ -7,7 +7,18 @@ import websockets
 
 from harness import *
 
-PAYLOADS = ["", "echo", "Grüße aus dem Süden 🐓", "x" * 125, "x" * 126, "é" * 40_000, b"", b"\x00\xff", bytes(range(256)) * 4_000, bytes(1 << 20)]
+PAYLOADS = [
+    "",
+    "echo",
+    "Grüße aus dem Süden 🐓",
+    "x" * 125,
+    "x" * 126,
+    "é" * 40_000,
+    b"",
+    b"\x00\xff",
+    bytes(range(256)) * 4_000,
+    bytes(1 << 20),
+]
 
 
 async def with_websockets(daemon):
@@ -23,7 +34,8 @@ async def with_websockets(daemon):
 
 async def with_aiohttp(daemon):
     async with aiohttp.ClientSession() as session, session.ws_connect(
-        f"http://{daemon.address}/echo", max_msg_size=0, compress=15) as client:
+        f"http://{daemon.address}/echo", max_msg_size=0, compress=15
+    ) as client:
         for payload in PAYLOADS:
             await (client.send_str(payload) if isinstance(payload, str) else client.send_bytes(payload))
             equal((await client.receive()).data, payload)

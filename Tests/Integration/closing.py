@@ -13,12 +13,14 @@ def is_allowed(code):
 @case("every close code, valid or not, gets the answer it must")
 def every_code():
     with Daemon() as daemon:
+
         def check(part):
             for code in list(range(part, 5_002, 4)) + [65_535 - part]:
                 with Client(daemon) as client:
                     client.send_frame(CLOSE, close_payload(code, b"bye"))
                     equal(client.receive_close(), code if is_allowed(code) else 1002, f"answer to {code}")
                     client.ended()
+
         together(4, check)
         still_well(daemon)
 

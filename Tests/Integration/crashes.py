@@ -14,8 +14,14 @@ def survives():
         for path in CRASHES:
             with Client(daemon, path) as client:
                 client.echo(b"before")
-                client.send(frame(TEXT, b"a") + frame(BINARY, b"b") + frame(TEXT, b"go") + frame(TEXT, b"c")
-                            + frame(BINARY, b"e" * 100_000) + frame(TEXT, b"f"))
+                client.send(
+                    frame(TEXT, b"a")
+                    + frame(BINARY, b"b")
+                    + frame(TEXT, b"go")
+                    + frame(TEXT, b"c")
+                    + frame(BINARY, b"e" * 100_000)
+                    + frame(TEXT, b"f")
+                )
                 client.expect(TEXT, b"a")
                 client.expect(BINARY, b"b")
                 client.expect(TEXT, b"c")
@@ -133,9 +139,12 @@ def spinners():
         for client in spinners:
             client.expect(PONG, b"busy?")
         # A close is noticed, and answered; the spinner ends some time after its client.
-        for client in spinners[:50]:
-            client.close_properly()
-        for client in spinners[50:] + clients:
+        for client in spinners:
+            client.send_frame(CLOSE, close_payload(1000))
+        for client in spinners:
+            equal(client.receive_close(), 1000)
+            client.ended()
+        for client in spinners + clients:
             client.close()
         daemon.echoes()
 
@@ -148,7 +157,11 @@ def spinner_ends():
         for client in clients:
             client.send_frame(TEXT, b"go")
         for client in clients[:10]:
-            client.close_properly()
+            client.send_frame(CLOSE, close_payload(1000))
+        for client in clients[:10]:
+            equal(client.receive_close(), 1000)
+            client.ended()
+            client.close()
         for client in clients[10:20]:
             client.close()
         for client in clients[20:]:
@@ -179,10 +192,12 @@ def spinner_bound():
 def hogs():
     # What an abandoned handler held is lost, and counted: at most its limit and a quarter each time.
     with Daemon(max_handler_bytes="4MiB", restart_intensity=1_000) as daemon:
+
         def hoard(_):
             with Client(daemon, "/demo/hog") as client:
                 for number in range(4):
                     client.send(frame(TEXT, b"go") + frame(TEXT, b"%d" % number))
                     client.expect(TEXT, b"%d" % number)
+
         together(4, hoard)
         still_well(daemon, (48 << 20) + 16 * (6 << 20))

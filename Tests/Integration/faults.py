@@ -14,8 +14,13 @@ def resets():
     with Daemon() as daemon:
         before = daemon.descriptors()
         for _ in range(100):
-            for part in [b"", request()[:50], request(), request() + frame(BINARY, bytes(100_000))[:50_000],
-                         request() + frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b" * 500)[:3]]:
+            for part in [
+                b"",
+                request()[:50],
+                request(),
+                request() + frame(BINARY, bytes(100_000))[:50_000],
+                request() + frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b" * 500)[:3],
+            ]:
                 client = Socket(daemon)
                 client.send(part)
                 client.reset()
@@ -58,7 +63,11 @@ def killed():
         before = daemon.descriptors()
         sent = request() + frame(TEXT, b"whole") + frame(BINARY, bytes(1_000))[:500]
         process = subprocess.Popen(
-            [sys.executable, "-c", CLIENT, daemon.address, sent.hex()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [sys.executable, "-c", CLIENT, daemon.address, sent.hex()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         equal(process.stdout.readline(), "ready\n")
         eventually(lambda: daemon.descriptors() >= before + 200, "200 connections")
         process.send_signal(signal.SIGKILL)
@@ -69,8 +78,16 @@ def killed():
 
 @case("10,000 clients that connect and vanish, at every stage")
 def vanish():
-    stages = [b"", b"GET", request(), request() + frame(TEXT, b"a"), request() + frame(CLOSE), request() + frame(PING)[:3],
-              request() + frame(BINARY, bytes(2_000))[:1_500], b"\x00" * 100]
+    stages = [
+        b"",
+        b"GET",
+        request(),
+        request() + frame(TEXT, b"a"),
+        request() + frame(CLOSE),
+        request() + frame(PING)[:3],
+        request() + frame(BINARY, bytes(2_000))[:1_500],
+        b"\x00" * 100,
+    ]
     with Daemon() as daemon:
         before = daemon.descriptors()
         stop = threading.Event()
@@ -128,7 +145,11 @@ def late_reader():
     with Daemon() as daemon, Client(daemon, receive_buffer=4_096) as client:
         total = 60_000
         sender = threading.Thread(
-            target=lambda: client.send(b"".join(frame(PING, struct.pack(">I", number) * 30) for number in range(total))), daemon=True)
+            target=lambda: client.send(
+                b"".join(frame(PING, struct.pack(">I", number) * 30) for number in range(total))
+            ),
+            daemon=True,
+        )
         sender.start()
         sender.join(DEADLINE)
         assert not sender.is_alive()
@@ -176,6 +197,7 @@ def fairness():
 @case("100 connections, each a different message in each hand, never mixed up")
 def many_at_once():
     with Daemon() as daemon:
+
         def talk(index):
             with Client(daemon) as client:
                 for number in range(50):
@@ -183,5 +205,6 @@ def many_at_once():
                     client.send(frame(TEXT, payload) + frame(BINARY, payload[::-1]))
                     client.expect(TEXT, payload)
                     client.expect(BINARY, payload[::-1])
+
         together(100, talk)
         still_well(daemon)

@@ -8,9 +8,15 @@ from harness import *
 @case("fragments with control frames between them, split at every byte")
 def every_split():
     stream = (
-        frame(TEXT, "Grüß".encode()[:3], fin=False) + frame(PING, b"one") + frame(CONTINUATION, "Grüß".encode()[3:], fin=False)
-        + frame(PONG, b"unasked") + frame(CONTINUATION, b"", fin=False) + frame(PING) + frame(CONTINUATION, b"!" * 130)
-        + frame(BINARY, b"\x00\xff"))
+        frame(TEXT, "Grüß".encode()[:3], fin=False)
+        + frame(PING, b"one")
+        + frame(CONTINUATION, "Grüß".encode()[3:], fin=False)
+        + frame(PONG, b"unasked")
+        + frame(CONTINUATION, b"", fin=False)
+        + frame(PING)
+        + frame(CONTINUATION, b"!" * 130)
+        + frame(BINARY, b"\x00\xff")
+    )
     with Daemon("--schedulers", "1") as daemon, Client(daemon) as other:
         for split in range(1, len(stream)):
             with Client(daemon) as client:
@@ -77,7 +83,8 @@ def limit():
             client.send(frame(TEXT, b"a" * 32_768, fin=False) + frame(CONTINUATION, b"a" * 32_768))
             client.expect(TEXT, b"a" * 65_536)
         for wrong in [
-            frame(BINARY, bytes(65_537)), frame(BINARY, bytes(65_536), fin=False) + frame(CONTINUATION, b"1"),
+            frame(BINARY, bytes(65_537)),
+            frame(BINARY, bytes(65_536), fin=False) + frame(CONTINUATION, b"1"),
             frame(BINARY, bytes(65_536), fin=False) + frame(CONTINUATION, b"", fin=False) + frame(CONTINUATION, b"1"),
         ]:
             with Client(daemon) as client:
@@ -132,11 +139,34 @@ def empty_fragments():
 
 @case("messages of every size around the boundaries come back as they went")
 def sizes():
-    sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537, 32_767, 32_768, 200_000, 262_143, 262_144, 262_145, 1_048_575, 1_048_576]
+    sizes = [
+        0,
+        1,
+        125,
+        126,
+        127,
+        65_535,
+        65_536,
+        65_537,
+        32_767,
+        32_768,
+        200_000,
+        262_143,
+        262_144,
+        262_145,
+        1_048_575,
+        1_048_576,
+    ]
     with Daemon() as daemon, Client(daemon) as client:
         for size in sizes:
-            client.echo(bytes(number * 31 & 0xFF for number in range(256)) * (size // 256 + 1) if not size else
-                        (bytes(number * 31 & 0xFF for number in range(256)) * (size // 256 + 1))[:size], BINARY)
+            client.echo(
+                (
+                    bytes(number * 31 & 0xFF for number in range(256)) * (size // 256 + 1)
+                    if not size
+                    else (bytes(number * 31 & 0xFF for number in range(256)) * (size // 256 + 1))[:size]
+                ),
+                BINARY,
+            )
         still_well(daemon)
 
 
@@ -144,7 +174,9 @@ def sizes():
 def pipelined():
     with Daemon() as daemon, Client(daemon) as client:
         payloads = [bytes([number]) * (1 << 20) for number in range(16)]
-        sender = threading.Thread(target=lambda: [client.send_frame(BINARY, payload) for payload in payloads], daemon=True)
+        sender = threading.Thread(
+            target=lambda: [client.send_frame(BINARY, payload) for payload in payloads], daemon=True
+        )
         sender.start()
         for payload in payloads:
             client.expect(BINARY, payload)

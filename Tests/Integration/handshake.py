@@ -28,8 +28,10 @@ REFUSALS = {
     "no Upgrade": (request(leave_out=["Upgrade"]), 426, {"upgrade": "websocket"}),
     "HTTP/1.0": (request(version="HTTP/1.0"), 426, {"upgrade": "websocket"}),
     "version 8": (
-        request(leave_out=["Sec-WebSocket-Version"], headers=[("Sec-WebSocket-Version", "8")]), 426,
-        {"sec-websocket-version": "13"}),
+        request(leave_out=["Sec-WebSocket-Version"], headers=[("Sec-WebSocket-Version", "8")]),
+        426,
+        {"sec-websocket-version": "13"},
+    ),
     "two versions": (request(headers=[("Sec-WebSocket-Version", "13")]), 426, {"sec-websocket-version": "13"}),
     "HTTP/2.0": (request(version="HTTP/2.0"), 505, {}),
     "unknown encoding": (request(headers=[("Transfer-Encoding", "gzip")]), 501, {}),
@@ -68,7 +70,12 @@ def accepted():
 @case("a page of another origin is refused with 403")
 def origins():
     with Daemon(allowed_origins="https://example.com") as daemon:
-        for origin, status in [("https://example.com", 101), ("HTTPS://EXAMPLE.COM", 101), ("https://evil.example", 403), ("null", 403)]:
+        for origin, status in [
+            ("https://example.com", 101),
+            ("HTTPS://EXAMPLE.COM", 101),
+            ("https://evil.example", 403),
+            ("null", 403),
+        ]:
             with Socket(daemon) as client:
                 client.send(request(headers=[("Origin", origin)]))
                 equal(client.head()[0], status, origin)

@@ -59,7 +59,9 @@ def binary():
 class Daemon:
     """A fresh `roost serve` on a port of its own. Settings are keys of the configuration file, with underscores."""
 
-    def __init__(self, *arguments, listen=("127.0.0.1:0",), descriptors=None, config=None, log_level="warning", **settings):
+    def __init__(
+        self, *arguments, listen=("127.0.0.1:0",), descriptors=None, config=None, log_level="warning", **settings
+    ):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ROOST_")}
         environment |= {"ROOST_" + key.upper(): str(value) for key, value in settings.items()}
         command = [binary(), "serve", "--demo", "--log-level", log_level]
@@ -78,7 +80,13 @@ class Daemon:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
         self.process = subprocess.Popen(
-            command + list(arguments), stdout=subprocess.PIPE, stderr=self.log, env=environment, text=True, preexec_fn=limit)
+            command + list(arguments),
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=environment,
+            text=True,
+            preexec_fn=limit,
+        )
         self.addresses = []
         for line in self.process.stdout:
             if found := re.match(r"listening on (\S+)", line):
@@ -145,7 +153,9 @@ class Daemon:
 
     def __exit__(self, kind, *_):
         if kind is None:
-            assert self.is_alive or self.process.returncode == 0, f"the daemon ended with {self.process.returncode}: {self.said()}"
+            assert (
+                self.is_alive or self.process.returncode == 0
+            ), f"the daemon ended with {self.process.returncode}: {self.said()}"
         try:
             code = self.stop()
             if kind is None:
@@ -160,7 +170,9 @@ def still_well(daemon, growth=48 << 20):
     """After a group of cases: alive, echoing, and not fatter than it may be."""
     assert daemon.is_alive, f"the daemon ended: {daemon.said()}"
     daemon.echoes()
-    eventually(lambda: daemon.rss() - daemon.start_rss < growth, f"memory came back: {daemon.start_rss} -> {daemon.rss()}")
+    eventually(
+        lambda: daemon.rss() - daemon.start_rss < growth, f"memory came back: {daemon.start_rss} -> {daemon.rss()}"
+    )
 
 
 # --- A client that sees every byte ------------------------------------------------------------------------------------
@@ -190,7 +202,10 @@ def frame(opcode, payload=b"", fin=True, key=b"\x12\x34\x56\x78", rsv=0):
 
 def request(path="/echo", headers=(), method="GET", version="HTTP/1.1", leave_out=(), host="localhost"):
     fields = {
-        "Host": host, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+        "Host": host,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(),
     }
     for name in leave_out:

@@ -53,7 +53,9 @@ def idle():
 def slow_but_alive():
     with Daemon(ping_interval="200ms", pong_timeout="200ms", max_outbound_bytes="64MiB") as daemon:
         client = Client(daemon, receive_buffer=16_384)
-        sender = threading.Thread(target=lambda: [client.send_frame(BINARY, bytes(1 << 20)) for _ in range(10)], daemon=True)
+        sender = threading.Thread(
+            target=lambda: [client.send_frame(BINARY, bytes(1 << 20)) for _ in range(10)], daemon=True
+        )
         sender.start()
         sender.join(DEADLINE)
         start, got = time.monotonic(), 0

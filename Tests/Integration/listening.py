@@ -113,7 +113,7 @@ def descriptors():
         busy = daemon.ticks()
         for client in clients:
             client.echo(b"still served")
-        rest = waiting[len(clients):]
+        rest = waiting[len(clients) :]
         for client in rest:
             client.socket.settimeout(DEADLINE)
         begin = time.monotonic()

@@ -263,7 +263,7 @@ extension RuntimeTests {
         }
 
         @Test(
-            "demonitor takes an arrived Down out of the mailbox, also beside undeliverable nodes; preemption stays as it was"
+            "demonitor takes an arrived Down out of the mailbox, also beside undeliverable nodes"
         )
         func demonitors() async throws {
             let destroyed = Counter()

@@ -260,7 +260,7 @@ extension RuntimeTests {
         }
 
         @Test(
-            "Memory comes back: rounds of processes that receive, fail and are ended need no more of it than the first ones",
+            "Memory comes back: rounds of processes that receive, fail and are ended need no more than the first ones",
             .enabled(if: Build.isPlain))
         func memoryComesBack() async {
             // In a program of its own: other tests allocate meanwhile.

@@ -11,7 +11,7 @@ extension RuntimeTests {
     @Suite("Processes of one thread do not lock each other out", .timeLimit(.minutes(1)), .serialized)
     struct SharedThreadTests {
         @Test(
-            "Hazard 4: a global whose initialiser is long is initialised once, by the first of many processes that need it"
+            "Hazard 4: a global whose initialiser is long is initialised once, by the first process that needs it"
         )
         func initialisesGlobals() async throws {
             try await withRuntime(schedulers: 1) { runtime in

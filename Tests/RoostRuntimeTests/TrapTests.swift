@@ -60,7 +60,7 @@ extension RuntimeTests {
         }
 
         @Test(
-            "Hazard 5: accesses that checked code holds open belong to the process, also when it is preempted or traps inside them"
+            "Hazard 5: accesses that checked code holds open belong to the process, also when it stops or traps inside"
         )
         func keepsAccessRecordsApart() async throws {
             try await withRuntime(schedulers: 1) { runtime in
@@ -191,7 +191,7 @@ extension RuntimeTests {
         }
 
         @Test(
-            "Hazard 7: messages that trap when the mailbox is destroyed do not keep the others from being destroyed, nor change the reason"
+            "Hazard 7: messages that trap in a dying mailbox keep no others from being destroyed, nor change the reason"
         )
         func destroysTheRestOfTheMailbox() async throws {
             try await withRuntime(schedulers: 1) { runtime in

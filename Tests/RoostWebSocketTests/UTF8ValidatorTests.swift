@@ -104,7 +104,8 @@ import Testing
     @Test("each byte of a text replaced by each border byte is judged as the standard library does")
     func damagedText() {
         let text = Array(
-            "The quick brown fox — Съешь же ещё этих мягких французских булок 漢字仮名 👩‍👩‍👧 ok \u{10FFFF}\u{D7FF}\u{E000}".utf8
+            ("The quick brown fox — Съешь же ещё этих мягких французских булок 漢字仮名 "
+                + "👩‍👩‍👧 ok \u{10FFFF}\u{D7FF}\u{E000}").utf8
         )
         #expect(Self.isValid(text))
         for index in text.indices {

@@ -68,14 +68,14 @@ typedef struct {
 // touches it.
 typedef struct roost_thread {
   int64_t reductions;            // left in this turn; the hook decrements it
-  uintptr_t stack_limit;         // process code whose stack pointer is below this has overflowed; 0 while no process runs
+  uintptr_t stack_limit;         // process code below this has overflowed its stack; 0 while no process runs
   uint32_t preemption_disabled;  // depth; 0 only in handler code
   uint32_t in_process;           // 1 from the switch to a process until the switch back
   uint32_t in_allocator;         // depth of calls into the C allocator
   uint32_t over_heap_limit;      // set by the allocator, cleared by the scheduler
-  uint32_t held;                 // locks of libraries that the process holds: no preemption, but a trap is contained and gives them back
+  uint32_t held;                 // locks of libraries that the process holds: not preempted; a trap gives them back
   uint32_t stream_count;
-  size_t refused;                // bytes of a block that the allocator refused in this turn, beyond all that the process may hold; 0: none
+  size_t refused;                // bytes of a block refused in this turn, more than the process may hold; 0: none
   uint64_t owner;                // account that malloc charges: generation << 32 | index; 0 for none
   int64_t live;                  // bytes the running process has allocated and not freed
   int64_t live_max;              // beyond this the process is stopped at its next reduction point
