@@ -11,10 +11,12 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-/// The runtime calls handlers across stack switches; dynamic exclusivity records would be torn by them (ARCHITECTURE.md, R7).
+/// The runtime calls handlers across stack switches; dynamic exclusivity records would be torn by them
+/// (ARCHITECTURE.md, R7).
 let switching: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"])]
 
-/// What makes a target's code preemptible: every edge of its control flow counts one reduction (ARCHITECTURE.md, "Reductions").
+/// What makes a target's code preemptible: every edge of its control flow counts one reduction (ARCHITECTURE.md,
+/// "Reductions").
 let preemptible: [SwiftSetting] = [
     .unsafeFlags([
         "-Xfrontend", "-sanitize=fuzzer", "-Xfrontend", "-sanitize-coverage=edge,trace-pc-guard",
@@ -94,7 +96,16 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
-        // Handlers that loop, trap, recurse and hoard on purpose, built as a user's are; and a dependency as a user may have it.
+        // Handlers that loop and trap on purpose, built as a user's are.
+        .target(
+            name: "RoostTestHandlers", dependencies: ["Roost"], path: "Tests/RoostTestHandlers",
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + preemptible),
+        .testTarget(
+            name: "RoostTests",
+            dependencies: ["Roost", "RoostRuntime", "RoostTestHandlers", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
+        // Handlers that loop, trap, recurse and hoard on purpose, built as a user's are; and a dependency as a user may
+        // have it.
         .target(
             name: "RuntimeHandlers", path: "Tests/RuntimeHandlers",
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + preemptible),

@@ -32,7 +32,7 @@ def stale():
                 Daemon(listen=(f"unix:{path}",)).stop()
                 raise SystemError("a second daemon took a live socket")
             except AssertionError as error:
-                assert "another program listens" in str(error), error
+                assert "cannot listen on" in str(error), error
             with Client(daemon) as client:
                 client.echo()
         with open(path, "w") as file:
@@ -150,4 +150,4 @@ def taken():
             Daemon(listen=(daemon.address,)).stop()
             raise SystemError("two daemons on one port")
         except AssertionError as error:
-            assert "another program listens" in str(error), error
+            assert "cannot listen on" in str(error), error
