@@ -115,6 +115,7 @@ extension ConnectionRef {
             }
             // What came earlier is handled before the socket is read again.
             if unsafe state.readBuffer != nil || !state.flags.isDisjoint(with: [.hasWaiting, .hasBacklog]) { continue }
+            if state.flags.contains(.hasPendingClose) { answerPendingClose(process, scheduler) }
             guard state.flags.contains(.readable) else {
                 if process.hasMessages { continue }
                 break

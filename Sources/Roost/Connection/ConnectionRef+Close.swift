@@ -54,7 +54,10 @@ extension ConnectionRef {
     func perform(_ action: CloseHandshake.Action, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         switch action {
         case .none: break
-        case .closeTransport: state.phase = .closed
+        case .closeTransport:
+            // Both sides have said all; but ours may still be on its way to the kernel.
+            flush(process, scheduler)
+            if state.phase == .open { state.phase = state.outbound.isEmpty ? .closed : .lingering }
         case .send(let payload):
             state.deadline = MonotonicTime(nanoseconds: state.closing.deadline ?? MonotonicTime.now().nanoseconds)
             unsafe withUnsafeTemporaryAllocation(
@@ -79,6 +82,25 @@ extension ConnectionRef {
         state.readCursor = state.readEnd
         state.residue.release(process, scheduler)
         state.assembly.release(process, scheduler)
+    }
+
+    /// The client's close frame came while a callback waits. It is answered behind the answers to what came before it; over the head of a
+    /// callback that takes longer than this.
+    private static let closeAnswerDelay = Duration.milliseconds(100)
+
+    func putByClose(_ close: ClosePayload, _ scheduler: SchedulerRef) {
+        extras.pendingClose = close
+        state.flags.insert(.hasPendingClose)
+        state.deadline = scheduler.now + Self.closeAnswerDelay
+    }
+
+    func answerPendingClose(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        state.flags.remove(.hasPendingClose)
+        guard let close = extras.pendingClose else { return }
+        extras.pendingClose = nil
+        perform(
+            state.closing.receivedClose(close, as: role, at: scheduler.now.nanoseconds, timeout: closeTimeoutNanoseconds),
+            process, scheduler)
     }
 
     // MARK: The socket's end
@@ -214,6 +236,7 @@ extension ConnectionRef {
         state.timerDeadline = .distantFuture
         let now = MonotonicTime.now()
         guard now >= state.deadline else { return }
+        if state.flags.contains(.hasPendingClose) { return answerPendingClose(process, scheduler) }
         let isOver = state.phase != .open || !state.closing.maySendMessages || state.flags.contains(.hasPeerEnded)
         if isOver { scheduler.tellToExit(process, .shutdown) } else { keepAlive(at: now, process, scheduler) }
     }
@@ -251,7 +274,19 @@ extension ConnectionRef {
             state.flags.insert(.awaitsPong)
             sendPing(process, scheduler)
             state.deadline = now + limits.pongTimeout
+            if limits.idleTimeout != .zero { state.deadline = min(state.deadline, state.lastMessage + limits.idleTimeout) }
         } else {
+            setKeepAliveDeadline()
+        }
+    }
+
+    /// The peer is there: bytes came from it, or it took some.
+    @inline(__always)
+    func heardOfPeer(_ scheduler: SchedulerRef) {
+        state.lastReceived = scheduler.now
+        guard state.flags.contains(.awaitsPong) else { return }
+        state.flags.remove(.awaitsPong)
+        if state.closing.maySendMessages, state.flags.isDisjoint(with: [.hasPendingClose, .hasPeerEnded]) {
             setKeepAliveDeadline()
         }
     }

@@ -44,8 +44,7 @@ extension ConnectionRef {
         case .bytes(let count):
             // Fewer than asked for: the socket is empty and will say when it no longer is (epoll(7), "edge-triggered").
             if count < room, !state.flags.contains(.hasHangup) { state.flags.remove(.readable) }
-            state.flags.remove(.awaitsPong)
-            state.lastReceived = scheduler.now
+            heardOfPeer(scheduler)
             return count
         case .wouldBlock:
             state.flags.remove(.readable)
@@ -174,7 +173,8 @@ extension ConnectionRef {
     }
 
     private func control(
-        _ kind: ControlKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+        _ kind: ControlKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef,
+        isForLater: Bool = false
     ) {
         switch kind {
         case .pong: break
@@ -184,6 +184,7 @@ extension ConnectionRef {
                 let close = try unsafe ClosePayload(parsing: payload)
                 let cause = role == .client ? CloseReason.Cause.serverClosed : .clientClosed
                 noteReason(CloseReason(cause, code: close.reportedCode, message: close.reason))
+                if isForLater, state.closing.maySendMessages { return putByClose(close, scheduler) }
                 perform(
                     state.closing.receivedClose(
                         close, as: role, at: scheduler.now.nanoseconds, timeout: closeTimeoutNanoseconds), process,
@@ -212,8 +213,8 @@ extension ConnectionRef {
         process.clearWakeFlags([.readable, .writable, .hangup])
         serveReadBuffer(process, scheduler)
         serveBacklog(process, scheduler)
-        while state.phase == .open, state.flags.contains(.readable), !state.flags.contains(.isPaused),
-            state.readCursor == state.readEnd
+        while state.phase == .open, state.flags.contains(.readable), state.readCursor == state.readEnd,
+            state.flags.isDisjoint(with: [.isPaused, .hasPendingClose])
         {
             readForLater(process, scheduler)
         }
@@ -313,8 +314,10 @@ extension ConnectionRef {
                     state.assembly.release(process, scheduler)
                 }
             case .control(let kind, let offset, let byteCount):
-                unsafe control(
-                    kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
+                let payload = unsafe UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount])
+                unsafe control(kind, payload, process, scheduler, isForLater: true)
+                // Nothing after the first close frame counts.
+                if state.flags.contains(.hasPendingClose) { return bytes.count }
             case .needsMoreBytes: return consumed
             case .failure(let error): fail(error, process, scheduler)
             }

@@ -159,8 +159,7 @@ extension ConnectionRef {
         _ sent: Int, of bytes: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
     ) {
         // The peer has taken what filled the kernel's buffer: it is there, although it may be busy and say nothing.
-        state.lastReceived = scheduler.now
-        state.flags.remove(.awaitsPong)
+        heardOfPeer(scheduler)
         if sent == bytes.count {
             state.outbound.release(process, scheduler)
             state.outboundHead = 0

@@ -56,6 +56,8 @@ struct ConnectionFlags: OptionSet {
     static let isSurplus = Self(rawValue: 1 << 15)
     /// The copy of the handler that restarts begin with is initialised.
     static let hasInitialHandler = Self(rawValue: 1 << 19)
+    /// The client's close frame has come while a callback waits, and is not answered yet: `extras.pendingClose`.
+    static let hasPendingClose = Self(rawValue: 1 << 20)
     /// Messages that were put by wait in `extras`.
     static let hasWaiting = Self(rawValue: 1 << 18)
     /// Our side of the stream has been ended.
@@ -84,6 +86,8 @@ final class ConnectionExtras {
     /// The local address that a client connects from; nil where the kernel picks one.
     var source: SocketAddress?
     var closeReason: CloseReason?
+    /// A close frame to be answered when what came before it has been handled.
+    var pendingClose: ClosePayload?
 }
 
 /// All that is known of one connection but its process. Lies in a block of its own, followed by the handler's storage,

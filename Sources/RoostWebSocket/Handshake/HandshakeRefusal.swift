@@ -28,10 +28,10 @@ package enum HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertib
         switch self {
         case .methodNotAllowed: [HeaderField(known: "Allow", "GET")]
         case .upgradeMissing:
-            [HeaderField(known: "Upgrade", "websocket"), HeaderField(known: "Connection", "Upgrade")]
+            [HeaderField(known: "Upgrade", "websocket"), HeaderField(known: "Connection", "Upgrade, close")]
         case .versionUnsupported:
             [
-                HeaderField(known: "Upgrade", "websocket"), HeaderField(known: "Connection", "Upgrade"),
+                HeaderField(known: "Upgrade", "websocket"), HeaderField(known: "Connection", "Upgrade, close"),
                 HeaderField(known: "Sec-WebSocket-Version", ServerHandshake.version),
             ]
         case .versionMissing: [HeaderField(known: "Sec-WebSocket-Version", ServerHandshake.version)]
