@@ -102,7 +102,9 @@ let package = Package(
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + preemptible),
         .testTarget(
             name: "RoostTests",
-            dependencies: ["Roost", "RoostRuntime", "RoostTestHandlers", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Roost", "RoostRuntime", "RoostTestHandlers", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
         // Handlers that loop, trap, recurse and hoard on purpose, built as a user's are; and a dependency as a user may
         // have it.

@@ -130,7 +130,9 @@ public struct ScriptHandler: ConnectionHandler {
 /// A sum over every byte, that depends on their order.
 func checksum(_ bytes: RawSpan) -> UInt64 {
     var sum: UInt64 = 14_695_981_039_346_656_037
-    for offset in bytes.byteOffsets { sum = (sum ^ UInt64(bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self))) &* 1_099_511_628_211 }
+    for offset in bytes.byteOffsets {
+        sum = (sum ^ UInt64(bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self))) &* 1_099_511_628_211
+    }
     return sum
 }
 

@@ -6,9 +6,11 @@ import Testing
 
 extension ServerTests {
     @Suite struct Ends {
-        @Test("terminated is called exactly once, with the reason", arguments: [
-            "client", "empty", "handler", "lost", "reset", "broken", "big", "idle", "pong", "slow",
-        ])
+        @Test(
+            "terminated is called exactly once, with the reason",
+            arguments: [
+                "client", "empty", "handler", "lost", "reset", "broken", "big", "idle", "pong", "slow",
+            ])
         func terminated(how: String) async throws {
             let probe = Probe()
             let routes = script(probe) { limits in
@@ -115,7 +117,9 @@ extension ServerTests {
             }
         }
 
-        @Test("drop-oldest: a flood to a client that does not read drops whole messages, counts them and keeps control frames")
+        @Test(
+            "drop-oldest: a flood to a client that does not read drops whole messages, counted, and no control frame"
+        )
         func dropOldest() async throws {
             let probe = Probe()
             let routes = script(probe) {

@@ -7,7 +7,9 @@ import Testing
 /// Tells in its first message what `connect` saw.
 private struct Witness: ConnectionHandler {
     let seen: String
-    func opened(_ connection: borrowing Connection<Never>) { connection.send(seen + " subprotocol=\(connection.subprotocol ?? "-")") }
+    func opened(_ connection: borrowing Connection<Never>) {
+        connection.send(seen + " subprotocol=\(connection.subprotocol ?? "-")")
+    }
 }
 
 extension ServerTests {
@@ -16,22 +18,27 @@ extension ServerTests {
         func request() async throws {
             let route = Route("/rooms/*", subprotocols: ["chat.v2", "chat.v1"]) { request in
                 Witness(
-                    seen: "\(request.path)|\(request.pathRemainder)|\(request.query ?? "-")|\(request.headers.first("x-token") ?? "-")|"
+                    seen:
+                        "\(request.path)|\(request.pathRemainder)|\(request.query ?? "-")|"
+                        + "\(request.headers.first("x-token") ?? "-")|"
                         + "\(request.peer?.host ?? "-")")
             }
             try await withServer([route, Route("/rooms/exact") { _ in Witness(seen: "exact") }]) { server in
                 let headers = ["X-Token:  a b ", "Sec-WebSocket-Protocol: chat.v1, chat.v2"]
                 let client = try RawClient(server, "/rooms/b%C3%BCro/2?a=1&b=%20", headers: headers)
                 #expect(client.header("Sec-WebSocket-Protocol") == "chat.v2")
-                #expect(try client.receive().string == "/rooms/büro/2|büro/2|a=1&b=%20|a b|127.0.0.1 subprotocol=chat.v2")
+                #expect(
+                    try client.receive().string == "/rooms/büro/2|büro/2|a=1&b=%20|a b|127.0.0.1 subprotocol=chat.v2")
                 try #expect(RawClient(server, "/rooms/exact").receive().string == "exact subprotocol=-")
                 try #expect(RawClient(server, "/rooms", mustOpen: false).status == 404)
             }
         }
 
-        @Test("subprotocols: the server's first that the client offers, else none", arguments: [
-            ("b, a", "a"), ("b", "b"), ("c", nil), ("A", nil), ("c, b", "b"),
-        ] as [(String, String?)])
+        @Test(
+            "subprotocols: the server's first that the client offers, else none",
+            arguments: [
+                ("b, a", "a"), ("b", "b"), ("c", nil), ("A", nil), ("c, b", "b"),
+            ] as [(String, String?)])
         func subprotocol(offered: String, chosen: String?) async throws {
             try await withServer([Route("/", subprotocols: ["a", "b"]) { _ in EchoHandler() }]) { server in
                 let client = try RawClient(server, headers: ["Sec-WebSocket-Protocol: \(offered)"])
@@ -47,7 +54,9 @@ extension ServerTests {
                 try #expect(RawClient(server, headers: ["Origin: https://a.example"]).ask("x") == "x")
                 try #expect(RawClient(server).ask("x") == "x")
                 try #expect(
-                    RawClient(server, headers: ["Origin: https://a.example", "Origin: https://b.example"], mustOpen: false).status
+                    RawClient(
+                        server, headers: ["Origin: https://a.example", "Origin: https://b.example"], mustOpen: false
+                    ).status
                         == 403)
             }
         }
@@ -92,7 +101,8 @@ extension ServerTests {
         func early() async throws {
             let probe = Probe()
             try await withServer(script(probe, whenOpened: "opening")) { server in
-                let client = try RawClient(server, early: [.text("one"), .ping("two"), .text("wait"), .text("three"), .close(1000)])
+                let client = try RawClient(
+                    server, early: [.text("one"), .ping("two"), .text("wait"), .text("three"), .close(1000)])
                 #expect(try client.texts(4) == ["opening", "one", "two", "waiting"])
                 try await probe.waitFor("waiting")
             }

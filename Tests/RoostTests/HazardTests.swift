@@ -15,8 +15,9 @@ extension ServerTests {
             }
         }
 
-        @Test("hazard 1: lent bytes are the same after a wait, while 50 others use the scheduler",
-              arguments: [10, 125, 4_000, 65_536, 300_000])
+        @Test(
+            "hazard 1: lent bytes are the same after a wait, while 50 others use the scheduler",
+            arguments: [10, 125, 4_000, 65_536, 300_000])
         func lentBytesSurviveAWait(byteCount: Int) async throws {
             let probe = Probe()
             try await withServer(script(probe), schedulers: 1) { server in
@@ -24,7 +25,8 @@ extension ServerTests {
                 let client = try RawClient(server)
                 #expect(try client.ask("register") == "registered")
                 let bytes: [UInt8] = [0xEE] + (1..<byteCount).map { UInt8(truncatingIfNeeded: $0 &* 7) }
-                try client.send(.text("keep " + String(repeating: "ü", count: byteCount / 2)), .binary(bytes), .text("after"))
+                try client.send(
+                    .text("keep " + String(repeating: "ü", count: byteCount / 2)), .binary(bytes), .text("after"))
                 try await probe.waitFor("waiting")
                 try hammer(others, rounds: 5)
                 probe.addresses[0].send("go")
@@ -68,8 +70,9 @@ extension ServerTests {
             }
         }
 
-        @Test("hazard 3: while a callback waits, pings are answered and messages wait in order",
-              arguments: ["wait", "sleep 300"])
+        @Test(
+            "hazard 3: while a callback waits, pings are answered and messages wait in order",
+            arguments: ["wait", "sleep 300"])
         func waitingIsNotDeaf(how: String) async throws {
             let probe = Probe()
             try await withServer(script(probe), schedulers: 1) { server in
@@ -88,7 +91,9 @@ extension ServerTests {
             }
         }
 
-        @Test("hazard 3: past the bound the socket is not read; what came is handled in order, however often it waits again")
+        @Test(
+            "hazard 3: past the bound the socket is not read; what came is handled in order, however often it waits"
+        )
         func waitingIsBounded() async throws {
             let probe = Probe()
             try await withServer(script(probe) { $0.waitingByteCountMax = 4_096 }, schedulers: 1) { server in
@@ -100,7 +105,9 @@ extension ServerTests {
                 var frames: [Frame] = []
                 for index in 1..<40 {
                     frames.append(.text("wait \(index)"))
-                    for filler in 0..<37 { frames.append(.text("\(index).\(filler) " + String(repeating: "x", count: index * 13))) }
+                    for filler in 0..<37 {
+                        frames.append(.text("\(index).\(filler) " + String(repeating: "x", count: index * 13)))
+                    }
                 }
                 let bytes = frames.flatMap(\.encoded)
                 var offset = 0
@@ -157,7 +164,9 @@ extension ServerTests {
             }
         }
 
-        @Test("a callback that waits past the close timeout after its client has gone is told to end", arguments: [true, false])
+        @Test(
+            "a callback that waits past the close timeout after its client has gone is told to end",
+            arguments: [true, false])
         func leftBehind(isOrderly: Bool) async throws {
             let probe = Probe()
             try await withServer(script(probe) { $0.closeTimeout = .milliseconds(100) }, schedulers: 1) { server in
@@ -165,7 +174,8 @@ extension ServerTests {
                 #expect(try client.ask("sleep 600000") == "sleeping")
                 if isOrderly { try client.send(.close(1000)) } else { client.endWriting() }
                 try await eventually("terminated") { probe.terminations.count == 1 }
-                #expect(probe.terminations == ["terminated \(isOrderly ? "client_closed 1000" : "connection_lost 1006")"])
+                #expect(
+                    probe.terminations == ["terminated \(isOrderly ? "client_closed 1000" : "connection_lost 1006")"])
             }
         }
 

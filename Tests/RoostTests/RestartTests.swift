@@ -28,15 +28,17 @@ extension ServerTests {
             }
         }
 
-        @Test("what came behind the crash in the same segment is handled in order; what crashed is not tried again",
-              arguments: ["throw", "trap", "hoard"])
+        @Test(
+            "what came behind the crash in the same segment is handled in order; what crashed is not tried again",
+            arguments: ["throw", "trap", "hoard"])
         func messagesAfterTheCrashAreHandled(how: String) async throws {
             let probe = Probe()
             try await withServer(script(probe) { $0.heapByteCountMax = 4 << 20 }) { server in
                 let client = try RawClient(server)
                 let bytes = [UInt8](repeating: 7, count: 200_000)
                 try client.send(
-                    .text("a"), .text(how), .text("b"), .binary(bytes), .text("c"), .text(how), .text("d"), .text(how), .text("e"))
+                    .text("a"), .text(how), .text("b"), .binary(bytes), .text("c"), .text(how), .text("d"), .text(how),
+                    .text("e"))
                 #expect(try client.receive() == .text("a"))
                 #expect(try client.receive() == .text("b"))
                 #expect(try client.receive() == .binary(bytes))
@@ -147,7 +149,8 @@ extension ServerTests {
             }
         }
 
-        @Test("a crash while the socket is blocked: every queued frame still leaves, whole", arguments: ["throw", "trap"])
+        @Test(
+            "a crash while the socket is blocked: every queued frame still leaves, whole", arguments: ["throw", "trap"])
         func blocked(how: String) async throws {
             let probe = Probe()
             try await withServer(script(probe) { $0.outboundByteCountMax = 64 << 20 }) { server in
@@ -155,9 +158,13 @@ extension ServerTests {
                 try client.send(.text("burst 1000"), .text(how), .text("burst 10"), .text("end"))
                 try await probe.waitFor("did end")
                 for index in 0..<1_000 {
-                    #expect(try client.receive() == .binary([UInt8](repeating: UInt8(truncatingIfNeeded: index), count: 10_000)))
+                    #expect(
+                        try client.receive()
+                            == .binary([UInt8](repeating: UInt8(truncatingIfNeeded: index), count: 10_000)))
                 }
-                for index in 0..<10 { #expect(try client.receive() == .binary([UInt8](repeating: UInt8(index), count: 10_000))) }
+                for index in 0..<10 {
+                    #expect(try client.receive() == .binary([UInt8](repeating: UInt8(index), count: 10_000)))
+                }
                 #expect(try client.receive() == .text("end"))
             }
         }
@@ -184,7 +191,9 @@ extension ServerTests {
                     _ = try client.closeCode()
                 }
                 for _ in 0..<20 { try RawClient(server).reset() }
-                try await eventually("tokens are freed: \(probe.tokenCount) of \(probe.madeTokenCount)") { probe.tokenCount == 0 }
+                try await eventually("tokens are freed: \(probe.tokenCount) of \(probe.madeTokenCount)") {
+                    probe.tokenCount == 0
+                }
                 #expect(probe.madeTokenCount == 24)
             }
         }

@@ -84,8 +84,8 @@ extension ConnectionRef {
         state.assembly.release(process, scheduler)
     }
 
-    /// The client's close frame came while a callback waits. It is answered behind the answers to what came before it; over the head of a
-    /// callback that takes longer than this.
+    /// The client's close frame came while a callback waits. It is answered behind the answers to what came before it;
+    /// over the head of a callback that takes longer than this.
     private static let closeAnswerDelay = Duration.milliseconds(100)
 
     func putByClose(_ close: ClosePayload, _ scheduler: SchedulerRef) {
@@ -99,7 +99,8 @@ extension ConnectionRef {
         guard let close = extras.pendingClose else { return }
         extras.pendingClose = nil
         perform(
-            state.closing.receivedClose(close, as: role, at: scheduler.now.nanoseconds, timeout: closeTimeoutNanoseconds),
+            state.closing.receivedClose(
+                close, as: role, at: scheduler.now.nanoseconds, timeout: closeTimeoutNanoseconds),
             process, scheduler)
     }
 
@@ -274,7 +275,9 @@ extension ConnectionRef {
             state.flags.insert(.awaitsPong)
             sendPing(process, scheduler)
             state.deadline = now + limits.pongTimeout
-            if limits.idleTimeout != .zero { state.deadline = min(state.deadline, state.lastMessage + limits.idleTimeout) }
+            if limits.idleTimeout != .zero {
+                state.deadline = min(state.deadline, state.lastMessage + limits.idleTimeout)
+            }
         } else {
             setKeepAliveDeadline()
         }

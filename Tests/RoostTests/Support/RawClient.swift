@@ -44,7 +44,8 @@ final class RawClient {
 
     /// Connects and sends the upgrade request, with `early` behind it in the same segment.
     init(
-        _ server: RoostServer, _ path: String = "/", headers: [String] = [], early: [Frame] = [], receiveBuffer: CInt? = nil,
+        _ server: RoostServer, _ path: String = "/", headers: [String] = [], early: [Frame] = [],
+        receiveBuffer: CInt? = nil,
         mustOpen: Bool = true
     ) throws {
         let address = server.addresses[0]
@@ -52,7 +53,9 @@ final class RawClient {
         var timeout = timeval(tv_sec: 15, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-        if var size = receiveBuffer { setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<CInt>.size)) }
+        if var size = receiveBuffer {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<CInt>.size))
+        }
         var one: CInt = 1
         setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
         var target = sockaddr_in()
@@ -66,7 +69,8 @@ final class RawClient {
         }
         guard code == 0 else { throw ClientError.failed(errno) }
         let lines = [
-            "GET \(path) HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+            "GET \(path) HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
         ]
         try send(Array(((lines + headers).joined(separator: "\r\n") + "\r\n\r\n").utf8) + early.flatMap(\.encoded))
@@ -113,7 +117,9 @@ final class RawClient {
     func send(_ bytes: [UInt8]) throws {
         var offset = 0
         while offset < bytes.count {
-            let count = bytes[offset...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
+            let count = bytes[offset...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+            }
             guard count > 0 else { throw ClientError.failed(errno) }
             offset += count
         }

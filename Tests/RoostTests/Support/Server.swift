@@ -16,7 +16,10 @@ func withServer(
     _ body: (RoostServer) async throws -> Void
 ) async throws {
     var configuration = ServerConfiguration(
-        listeners: [ListenerConfiguration(address: "127.0.0.1:0", routes: routes + [Route("/still-well") { _ in EchoHandler() }])])
+        listeners: [
+            ListenerConfiguration(
+                address: "127.0.0.1:0", routes: routes + [Route("/still-well") { _ in EchoHandler() }])
+        ])
     configuration.runtime.schedulerCount = schedulers
     configuration.drainTimeout = .seconds(15)
     configure(&configuration)
