@@ -172,7 +172,8 @@ def sizes():
 
 @case("16 messages of 1 MiB sent at once come back to a client that reads")
 def pipelined():
-    with Daemon() as daemon, Client(daemon) as client:
+    # At the default bound such a client may be taken for a slow one: what waits for it is more than 1 MiB for a moment.
+    with Daemon(max_outbound_bytes="32MiB") as daemon, Client(daemon) as client:
         payloads = [bytes([number]) * (1 << 20) for number in range(16)]
         sender = threading.Thread(
             target=lambda: [client.send_frame(BINARY, payload) for payload in payloads], daemon=True

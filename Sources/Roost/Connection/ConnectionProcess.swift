@@ -136,7 +136,9 @@ extension ConnectionRef {
     func finishTurn(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         flush(process, scheduler)
         if state.phase == .open, state.flags.contains(.hasPeerEnded) { awaitLastBytes() }
-        if state.phase == .open, state.outbound.isEmpty, !closing(.flushed(role)) { closeSocket(process, scheduler) }
+        if state.phase == .open, state.outbound.isEmpty, state.closing.flushed(as: role) == .closeTransport {
+            state.phase = .closed
+        }
         if state.phase == .lingering, state.outbound.isEmpty { beginLingering(process, scheduler) }
         if state.phase == .closed {
             terminateHandler(process)
@@ -198,6 +200,7 @@ extension ConnectionRef {
             case .message: try call { type, handler in try type.receive(handler, node) }
             case .down:
                 let down = node.takePayload(as: Down.self)
+                process.forgetMonitor(down.reference)
                 try call { type, handler in try type.down(handler, down) }
             case .exit, .reply, .undeliverable, .signal:
                 roost_handler_begin()

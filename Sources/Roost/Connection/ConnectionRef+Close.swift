@@ -69,15 +69,6 @@ extension ConnectionRef {
         }
     }
 
-    enum ClosingEvent { case flushed(FrameRole) }
-
-    /// Tells the closing handshake; false when the transport is to be closed.
-    func closing(_ event: ClosingEvent) -> Bool {
-        switch event {
-        case .flushed(let role): state.closing.flushed(as: role) != .closeTransport
-        }
-    }
-
     func stopReading(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         state.readCursor = state.readEnd
         state.residue.release(process, scheduler)
@@ -112,8 +103,6 @@ extension ConnectionRef {
         state.phase = state.outbound.isEmpty ? .closed : .lingering
         state.deadline = .now() + route.limits.closeTimeout
     }
-
-    func closeSocket(_ process: ProcessRef, _ scheduler: SchedulerRef) { state.phase = .closed }
 
     /// Everything is said: ends our side and throws away what the peer still sends, until it ends its side or the
     /// deadline comes.

@@ -114,6 +114,9 @@ extension ProcessRef {
         }
     }
 
+    /// A monitor of this process has fired: it is over.
+    package func forgetMonitor(_ reference: Reference) { _ = block.extras?.monitors.remove(reference) }
+
     package var isFinished: Bool { block.flags.contains(.isFinished) }
 
     /// The hints as they are; they stay.
