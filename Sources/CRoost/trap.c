@@ -164,8 +164,12 @@ static void forget_report(roost_thread *t) {
   char *text = t->trap.report;
   t->trap.report = NULL;
   if (text == NULL || t->trap.message_length == 0) return;
+  size_t size = malloc_usable_size(text);
   size_t length = t->trap.message_length < 64 ? t->trap.message_length : 64;
-  if (memmem(text, malloc_usable_size(text), t->trap.message, length) != NULL) text[0] = 0;
+  // Of a report in several parts only the last is in the log: an exclusivity violation prints the others itself.
+  static const char conflict[] = "Fatal access conflict detected";
+  if (memmem(text, size, t->trap.message, length) != NULL || memmem(text, size, conflict, sizeof conflict - 1) != NULL)
+    text[0] = 0;
 }
 
 static void on_signal(int signal, siginfo_t *info, void *context_pointer) {
