@@ -15,6 +15,8 @@
 
 _Thread_local roost_thread roost_tls __attribute__((tls_model("initial-exec")));
 
+_Thread_local uint64_t roost_simulation_clock __attribute__((tls_model("initial-exec")));
+
 #define SIGNAL_STACK_SIZE (64 * 1024)
 
 // Lays out what roost_switch will pop, so that it "returns" into roost_switch_entry. `top` is 16-byte aligned.

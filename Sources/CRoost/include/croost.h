@@ -104,6 +104,11 @@ extern _Thread_local roost_thread roost_tls __attribute__((tls_model("initial-ex
 
 static inline roost_thread *_Nonnull roost_thread_current(void) { return &roost_tls; }
 
+// Nanoseconds on the clock of the simulation that runs on this thread; 0 where none does.
+extern _Thread_local uint64_t roost_simulation_clock __attribute__((tls_model("initial-exec")));
+static inline uint64_t roost_simulated_time(void) { return roost_simulation_clock; }
+static inline void roost_simulate_time(uint64_t nanoseconds) { roost_simulation_clock = nanoseconds; }
+
 // --- Sections of the runtime -------------------------------------------------------------------------------------
 // Between enter and leave the process is not preempted and a trap is not contained.
 

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CRoost
 internal import Glibc
 
-/// Nanoseconds of CLOCK_MONOTONIC: what timers and deadlines of the runtime are measured in.
+/// Nanoseconds of CLOCK_MONOTONIC: what timers and deadlines of the runtime are measured in. In a simulation, of its
+/// own clock.
 package struct MonotonicTime: Comparable, Sendable, Hashable {
     package var nanoseconds: UInt64
 
     package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
     package static func now() -> MonotonicTime {
+        let simulated = roost_simulated_time()
+        if simulated != 0 { return MonotonicTime(nanoseconds: simulated) }
         var time = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         return MonotonicTime(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))

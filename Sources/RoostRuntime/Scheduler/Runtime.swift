@@ -92,9 +92,19 @@ public final class Runtime: @unchecked Sendable {
     private let isRunning = Atomic<Bool>(true)
 
     /// Starts the schedulers' threads. `onEvent` hears what the runtime notices.
-    public init(
+    public convenience init(
         _ configuration: RuntimeConfiguration = RuntimeConfiguration(),
         onEvent: (@Sendable (RuntimeEvent) -> Void)? = nil
+    ) throws(RuntimeError) {
+        try self.init(withoutThreads: configuration, onEvent: onEvent)
+        for scheduler in schedulers { threads.append(try startThread(scheduler)) }
+        // The threads use the runtime until `stop`, also where its owner forgets it.
+        _ = unsafe Unmanaged.passRetained(self)
+    }
+
+    /// Schedulers that nobody runs: a simulation does, step by step.
+    init(
+        withoutThreads configuration: RuntimeConfiguration, onEvent: (@Sendable (RuntimeEvent) -> Void)?
     ) throws(RuntimeError) {
         try configuration.validate()
         self.configuration = configuration
@@ -107,9 +117,6 @@ public final class Runtime: @unchecked Sendable {
             unsafe pointer.initialize(to: try SchedulerState(index: index, runtime: self))
             schedulers.append(unsafe SchedulerRef(pointer))
         }
-        for scheduler in schedulers { threads.append(try startThread(scheduler)) }
-        // The threads use the runtime until `stop`, also where its owner forgets it.
-        _ = unsafe Unmanaged.passRetained(self)
     }
 
     /// Cores that this program may run on (sched_getaffinity(2), as taskset and cgroups' cpusets set it).

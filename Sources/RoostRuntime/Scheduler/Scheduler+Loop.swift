@@ -17,15 +17,20 @@ extension SchedulerRef {
     /// Runs until the runtime stops. Scheduler's thread.
     func runLoop() {
         while !state.isStopping {
-            takeInbound()
-            runCommands()
-            if let process = dequeue() {
-                runTurn(process)
-                if state.pollCredit <= 0 { pollBetweenTurns() }
-            } else {
-                sleepUntilWoken()
-            }
+            if !runOnce() { sleepUntilWoken() }
         }
+    }
+
+    /// Takes in what others left and gives one process a turn; false when there is none to run. One step of a
+    /// simulation.
+    @inline(__always)
+    func runOnce() -> Bool {
+        takeInbound()
+        runCommands()
+        guard let process = dequeue() else { return false }
+        runTurn(process)
+        if state.pollCredit <= 0 { pollBetweenTurns() }
+        return true
     }
 
     private func pollBetweenTurns() {
@@ -37,35 +42,51 @@ extension SchedulerRef {
     }
 
     private func sleepUntilWoken() {
+        guard fallAsleep() else { return }
+        poll(milliseconds: millisecondsToSleep())
+        wakeUp()
+    }
+
+    /// Declares that it sleeps, where there is nothing to do; `wakeUp` must follow.
+    func fallAsleep() -> Bool {
         state.pollCredit = Self.pollInterval
         state.busyTurns = 0
         state.load.store(0, ordering: .relaxed)
         fireTimers()
-        guard state.runHead == 0, !state.isStopping else { return }
+        guard state.runHead == 0, !state.isStopping else { return false }
         // S1: say that it sleeps, then look once more at what others may have left.
         let (declared, _) = state.inbound.compareExchange(
             expected: SchedulerState.idle, desired: SchedulerState.asleep, ordering: .sequentiallyConsistent)
-        guard declared else { return }
-        if !state.hasCommands.load(ordering: .sequentiallyConsistent) {
-            unsafe state.runtime.markIdle(state.index, true)
-            poll(milliseconds: millisecondsToSleep())
-            unsafe state.runtime.markIdle(state.index, false)
-            state.statistics.sleeps &+= 1
+        guard declared else { return false }
+        if state.hasCommands.load(ordering: .sequentiallyConsistent) {
+            declareAwake()
+            return false
         }
-        _ = state.inbound.compareExchange(
-            expected: SchedulerState.asleep, desired: SchedulerState.idle, ordering: .sequentiallyConsistent)
+        unsafe state.runtime.markIdle(state.index, true)
+        return true
+    }
+
+    func wakeUp() {
+        unsafe state.runtime.markIdle(state.index, false)
+        state.statistics.sleeps &+= 1
+        declareAwake()
         fireTimers()
     }
 
+    private func declareAwake() {
+        _ = state.inbound.compareExchange(
+            expected: SchedulerState.asleep, desired: SchedulerState.idle, ordering: .sequentiallyConsistent)
+    }
+
     /// Until the next timer, rounded up; without end where there is none.
-    private func millisecondsToSleep() -> CInt {
+    func millisecondsToSleep() -> CInt {
         guard let deadline = state.timers.nextDeadline() else { return -1 }
         guard deadline > state.now else { return 0 }
         let nanoseconds = deadline.nanoseconds - state.now.nanoseconds
         return CInt(min((nanoseconds + 999_999) / 1_000_000, 3_600_000))
     }
 
-    private func poll(milliseconds: CInt) {
+    func poll(milliseconds: CInt) {
         state.statistics.polls &+= 1
         state.poller.wait(milliseconds: milliseconds) { data, events in
             guard let process = ProcessTable.find(Pid(word: data)) else { return }

@@ -54,7 +54,8 @@ public struct SchedulerStatistics: Sendable, Equatable {
 
     let index: Int
     unowned(unsafe) let runtime: Runtime
-    let turnReductions: Int64
+    /// Reductions of a turn; a simulation draws them for each.
+    var turnReductions: Int64
     // Run queue, first in first out, linked through `runNext`.
     var runHead: UInt = 0
     var runTail: UInt = 0
