@@ -11,14 +11,14 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
 
     /// The process that runs. Every use of a context is inside its process: it can be neither copied nor captured by
     /// another.
-    private var process: ProcessRef {
+    var process: ProcessRef {
         guard let process = SchedulerRef.currentProcess else {
             preconditionFailure("a ProcessContext was used outside its process")
         }
         return process
     }
 
-    private var scheduler: SchedulerRef { SchedulerRef.current! }
+    var scheduler: SchedulerRef { SchedulerRef.current! }
 
     // MARK: Identity
 

@@ -94,8 +94,8 @@ package struct WakeFlags: OptionSet, Sendable {
     let wakeFlags: Atomic<UInt32>
     var flags: ProcessFlags
     var status: ProcessStatus
-    /// Turns since it was told to end without reaching a waiting call.
-    var turnsSinceExit: UInt8
+    /// Never changes while it is in a run queue.
+    var priority: ProcessPriority
     /// The scheduler that runs it, and whose poller and timers know it.
     var home: UnsafeMutablePointer<SchedulerState>?
     var runNext: UInt
@@ -122,6 +122,10 @@ package struct WakeFlags: OptionSet, Sendable {
     var heapLimit: Int
     var reductions: UInt64
     var extras: ProcessExtras?
+    /// Turns since it was told to end without reaching a waiting call.
+    var turnsSinceExit: UInt8
+    /// How often a run queue still passes it over, at low priority.
+    var passesLeft: UInt8
 }
 
 /// What only some processes have: links, monitors, a reason to end.

@@ -101,7 +101,7 @@ extension ProcessControlBlock {
         queueCount = 0
         mailboxLimit = .max
         status = .free
-        turnsSinceExit = 0
+        priority = .normal
         timer = .none
         unsafe operations = StraightLine.operations
         entry = nil
@@ -115,6 +115,8 @@ extension ProcessControlBlock {
         heapLimit = .max
         reductions = 0
         extras = nil
+        turnsSinceExit = 0
+        passesLeft = 0
     }
 }
 

@@ -11,12 +11,17 @@ public struct ProcessOptions: Sendable {
     public var heapByteCountMax: Int?
     /// Messages that may wait in its mailbox; past it the process is told to end. nil: no limit.
     public var mailboxCountMax: Int?
+    /// How it is chosen among the runnable processes of its scheduler; not inherited from who starts it.
+    public var priority = ProcessPriority.normal
     /// It never leaves the scheduler that it was started on.
     package var isPinned = false
 
-    public init(heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil) {
+    public init(
+        heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil, priority: ProcessPriority = .normal
+    ) {
         self.heapByteCountMax = heapByteCountMax
         self.mailboxCountMax = mailboxCountMax
+        self.priority = priority
     }
 }
 
@@ -207,17 +212,12 @@ public final class Runtime: @unchecked Sendable {
         let idle = idleMask.load(ordering: .relaxed) & ~(1 << UInt64(scheduler.state.index))
         guard idle != 0 else { return }
         let thief = schedulers[idle.trailingZeroBitCount]
-        let looked = scheduler.state.runCount
-        var left = looked / 2
-        for _ in 0..<looked where left > 0 {
-            guard let process = scheduler.dequeue() else { return }
-            if process.block.flags.isDisjoint(with: [.hasStack, .isPinned]), process.block.timer == .none {
-                thief.enqueueRemote(process)
-                scheduler.state.statistics.migrations &+= 1
-                left -= 1
-            } else {
-                scheduler.enqueueLocal(process)
-            }
+        let half = scheduler.state.runQueue.count / 2
+        scheduler.state.runQueue.take(atMost: half) { process in
+            process.block.flags.isDisjoint(with: [.hasStack, .isPinned]) && process.block.timer == .none
+        } giving: { process in
+            thief.enqueueRemote(process)
+            scheduler.state.statistics.migrations &+= 1
         }
     }
 

@@ -37,8 +37,10 @@ extension SchedulerRef {
         state.pollCredit = Self.pollInterval
         poll(milliseconds: 0)
         fireTimers()
-        state.load.store(state.runCount, ordering: .relaxed)
-        if state.busyTurns >= Self.busyTurnsBeforeSharing, state.runCount > 1 { unsafe state.runtime.share(from: self) }
+        state.load.store(state.runQueue.count, ordering: .relaxed)
+        if state.busyTurns >= Self.busyTurnsBeforeSharing, state.runQueue.count > 1 {
+            unsafe state.runtime.share(from: self)
+        }
     }
 
     private func sleepUntilWoken() {
@@ -53,7 +55,7 @@ extension SchedulerRef {
         state.busyTurns = 0
         state.load.store(0, ordering: .relaxed)
         fireTimers()
-        guard state.runHead == 0, !state.isStopping else { return false }
+        guard state.runQueue.isEmpty, !state.isStopping else { return false }
         // S1: say that it sleeps, then look once more at what others may have left.
         let (declared, _) = state.inbound.compareExchange(
             expected: SchedulerState.idle, desired: SchedulerState.asleep, ordering: .sequentiallyConsistent)

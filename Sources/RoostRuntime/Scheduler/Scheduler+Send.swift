@@ -118,6 +118,7 @@ extension ProcessRef {
         }
         block.flags = []
         block.status = .runnable
+        block.priority = .normal
         block.turnsSinceExit = 0
         unsafe block.home = unsafe home.pointer
         unsafe block.queueHead = nil

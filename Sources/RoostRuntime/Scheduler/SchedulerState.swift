@@ -56,10 +56,7 @@ public struct SchedulerStatistics: Sendable, Equatable {
     unowned(unsafe) let runtime: Runtime
     /// Reductions of a turn; a simulation draws them for each.
     var turnReductions: Int64
-    // Run queue, first in first out, linked through `runNext`.
-    var runHead: UInt = 0
-    var runTail: UInt = 0
-    var runCount = 0
+    var runQueue = RunQueue()
     var poller: Poller
     var timers: TimerWheel
     var blocks = BlockAllocator()
@@ -142,33 +139,12 @@ extension SchedulerRef {
 
     @inline(__always)
     func enqueueLocal(_ process: ProcessRef) {
-        process.block.runNext = 0
         process.block.status = .runnable
-        let word = unsafe UInt(bitPattern: process.pointer)
-        if state.runTail == 0 {
-            state.runHead = word
-        } else {
-            SchedulerRef.process(state.runTail).block.runNext = word
-        }
-        state.runTail = word
-        state.runCount &+= 1
+        state.runQueue.enqueue(process)
     }
 
     @inline(__always)
-    func dequeue() -> ProcessRef? {
-        guard state.runHead != 0 else { return nil }
-        let process = SchedulerRef.process(state.runHead)
-        state.runHead = process.block.runNext
-        if state.runHead == 0 { state.runTail = 0 }
-        state.runCount &-= 1
-        return process
-    }
-
-    @inline(__always)
-    static func process(_ word: UInt) -> ProcessRef {
-        // Safe: run queues hold addresses of process slots only.
-        unsafe ProcessRef(UnsafeMutablePointer(bitPattern: word)!)
-    }
+    func dequeue() -> ProcessRef? { state.runQueue.dequeue() }
 
     /// Hands `process` to this scheduler from another thread.
     func enqueueRemote(_ process: ProcessRef) {
@@ -203,13 +179,13 @@ extension SchedulerRef {
         var newest = state.inbound.exchange(SchedulerState.idle, ordering: .acquiring)
         var oldestFirst: UInt = 0
         while newest > SchedulerState.asleep {
-            let process = SchedulerRef.process(newest)
+            let process = ProcessRef(queued: newest)
             newest = process.block.runNext
             process.block.runNext = oldestFirst
             oldestFirst = unsafe UInt(bitPattern: process.pointer)
         }
         while oldestFirst != 0 {
-            let process = SchedulerRef.process(oldestFirst)
+            let process = ProcessRef(queued: oldestFirst)
             oldestFirst = process.block.runNext
             unsafe process.block.home = unsafe pointer
             enqueueLocal(process)

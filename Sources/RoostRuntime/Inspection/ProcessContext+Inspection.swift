@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+
+// What a process says of itself.
+
+extension ProcessContext {
+    /// How this process is chosen among the runnable ones of its scheduler.
+    public var priority: ProcessPriority { process.block.priority }
+
+    /// Changes the priority, from the next time on that this process is made runnable, and returns the one it had.
+    /// (Erlang: `process_flag(priority, Level)`.)
+    @discardableResult
+    public func setPriority(_ priority: ProcessPriority) -> ProcessPriority {
+        let previous = process.block.priority
+        process.block.priority = priority
+        return previous
+    }
+}
