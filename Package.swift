@@ -85,10 +85,11 @@ let package = Package(
             name: "LoadTestTests",
             dependencies: ["LoadTesting", "Roost", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
+        // Its processes are preempted as a user's are, so that the figures are what a user gets.
         .executableTarget(
             name: "roost-bench",
             dependencies: ["RoostRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-            swiftSettings: strict + switching),
+            swiftSettings: strict + preemptible),
         .testTarget(
             name: "RoostCommandTests",
             dependencies: [

@@ -14,6 +14,7 @@ import sys
 import time
 
 import figures
+import runtime
 import servers
 
 TITLES = {
@@ -106,8 +107,12 @@ def neverread_table(found):
     return table(["misbehaving", "memory, at most", "others' p50", "others' p99", "others' lost"], rows)
 
 
-OTHER_TABLES = {"idle": idle_table, "spawn": spawn_table, "spinners": spinner_table, "traps": trap_table,
-                "neverread": neverread_table}
+def runtime_table(found):
+    return table(*runtime.rows(found))
+
+
+OTHER_TABLES = {"idle": idle_table, "spawn": spawn_table, "runtime": runtime_table,
+                "spinners": spinner_table, "traps": trap_table, "neverread": neverread_table}
 
 
 def machine():

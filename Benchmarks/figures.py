@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import runtime as runtime_figure
 import servers
 from servers import BenchError, beside, generate, running
 
@@ -198,5 +199,10 @@ def hogs(server):
     return with_bystanders(server, load, seconds=4)
 
 
+def runtime(options):
+    """Processes and messages: every program of `roost-bench` beside the same one on the BEAM."""
+    return runtime_figure.measure(options, note)
+
+
 FIGURES = {function.__name__: function for function in (
-    echo64x1, echo64x16, echo4k, echo64k, connect, idle, spawn, spinners, traps, neverread)}
+    echo64x1, echo64x16, echo4k, echo64k, connect, idle, spawn, runtime, spinners, traps, neverread)}

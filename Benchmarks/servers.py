@@ -14,7 +14,7 @@ ROOT = HERE.parent
 LOADGEN = HERE / ".build" / "loadgen"
 ERLANG_CODE = HERE / ".build" / "erlang"
 ROOST = pathlib.Path(os.environ.get("ROOST_BINARY", ROOT / ".build" / "release" / "roost"))
-ROOST_BENCH = ROOT / ".build" / "release" / "roost-bench"
+ROOST_BENCH = pathlib.Path(os.environ.get("ROOST_BENCH_BINARY", ROOT / ".build" / "release" / "roost-bench"))
 NIO = HERE / "NIOEcho" / ".build" / "release" / "NIOEcho"
 SERVER_CORE, GENERATOR_CORE = "0", "1"
 START_DEADLINE_SECONDS = 10
@@ -47,9 +47,9 @@ def command(name, port, demo):
     return erlang_command("ws_echo", [str(port)])
 
 
-def erlang_command(module, arguments):
-    return ["erl", "-noshell", "-noinput", "+S", "1:1", "+P", "2000000", "+Q", "65536", "-pa", ERLANG_CODE,
-            "-run", module, "main", *arguments]
+def erlang_command(module, arguments, schedulers=1):
+    return ["erl", "-noshell", "-noinput", "+S", f"{schedulers}:{schedulers}", "+P", "2000000", "+Q", "65536",
+            "-pa", ERLANG_CODE, "-run", module, "main", *arguments]
 
 
 def free_port():

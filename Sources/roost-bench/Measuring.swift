@@ -5,12 +5,13 @@ internal import Glibc
 internal import RoostRuntime
 internal import Synchronization
 
-/// Runs `body` as a process of a runtime with one scheduler, and waits until it ends.
+/// Runs `body` as a process of a runtime with one scheduler, or so many, and waits until it ends.
 func onOneScheduler<Message: Sendable>(
-    receiving type: Message.Type, _ body: @escaping @Sendable (borrowing ProcessContext<Message>) throws -> Void
+    receiving type: Message.Type, schedulers: Int = 1,
+    _ body: @escaping @Sendable (borrowing ProcessContext<Message>) throws -> Void
 ) throws {
     var configuration = RuntimeConfiguration()
-    configuration.schedulerCount = 1
+    configuration.schedulerCount = schedulers
     let runtime = try Runtime(configuration)
     let end = DispatchSemaphore(value: 0)
     let failure = Mutex<ExitReason?>(nil)

@@ -8,5 +8,8 @@ internal import ArgumentParser
 struct RoostBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "roost-bench", abstract: "What processes and messages cost, on one scheduler.",
-        subcommands: [Spawn.self, PingPong.self, Ring.self, Monitor.self])
+        subcommands: [
+            Spawn.self, PingPong.self, Ring.self, Monitor.self, Stream.self, FanOut.self, Pairs.self, Timers.self,
+            Latency.self, Churn.self, ComeAndGo.self,
+        ])
 }
