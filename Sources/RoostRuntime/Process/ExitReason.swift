@@ -6,6 +6,8 @@ public enum ExitReason: Sendable {
     case normal
     /// It was asked to end in an orderly way, by its supervisor for one.
     case shutdown
+    /// As `shutdown`, and why. (Erlang: `{shutdown, Term}`.)
+    case shutdownTerm(any Error)
     /// `exit(pid, .kill)`: it could not refuse.
     case killed
     /// There was no such process: the answer to a link or a monitor of a pid that has ended.
@@ -21,10 +23,10 @@ public enum ExitReason: Sendable {
     /// The signal `exit(pid, .kill)`. Never the reason of an ended process, which is `.killed`.
     case kill
 
-    /// `normal` and `shutdown` are no failures: a transient child that ends so is not restarted.
+    /// `normal` and `shutdown`, with a term or without, are no failures: a transient child that ends so stays ended.
     public var isNormal: Bool {
         switch self {
-        case .normal, .shutdown: true
+        case .normal, .shutdown, .shutdownTerm: true
         case .killed, .noProcess, .error, .trapped, .heapLimit, .mailboxLimit, .kill: false
         }
     }
@@ -35,6 +37,7 @@ extension ExitReason: CustomStringConvertible {
         switch self {
         case .normal: "normal"
         case .shutdown: "shutdown"
+        case .shutdownTerm(let term): "shutdown: \(term)"
         case .killed: "killed"
         case .kill: "kill"
         case .noProcess: "no such process"
@@ -51,7 +54,7 @@ extension ExitReason: CustomStringConvertible {
     public var label: String {
         switch self {
         case .normal: "normal"
-        case .shutdown: "shutdown"
+        case .shutdown, .shutdownTerm: "shutdown"
         case .killed, .kill: "killed"
         case .noProcess: "no_process"
         case .error: "error"

@@ -70,18 +70,6 @@ extension ProcessContext {
         case .message, .signal, .exit, .undeliverable: false
         }
     }
-
-    /// The exit signal of `pid` that waits in the mailbox, if there is one.
-    func takeExit(from pid: Pid) throws(ProcessExit) -> ExitReason? {
-        try wait(until: .now()) { _, node in
-            // Safe: the kind says what the payload is; it is only looked at until it is taken.
-            guard node.kind == .exit, unsafe node.payload.assumingMemoryBound(to: ExitSignal.self).pointee.from == pid
-            else {
-                return nil
-            }
-            return node.takePayload(as: ExitSignal.self).reason
-        }
-    }
 }
 
 extension Runtime {

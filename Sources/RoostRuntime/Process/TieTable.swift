@@ -7,7 +7,7 @@ struct TieTable<Key: Hashable, Value> {
 
     private var few: [(key: Key, value: Value)] = Array()
     /// Everything, once there have been more than a few; until it is empty again.
-    private var many = Dictionary<Key, Value>()
+    private var many = SpreadDictionary<Key, Value>()
 
     var count: Int { few.count + many.count }
 
@@ -35,7 +35,7 @@ struct TieTable<Key: Hashable, Value> {
 
     func forEach(_ body: (Key, Value) -> Void) {
         for (key, value) in few { body(key, value) }
-        for (key, value) in many { body(key, value) }
+        many.forEach(body)
     }
 
     private mutating func spill() {

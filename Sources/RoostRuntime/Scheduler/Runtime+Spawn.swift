@@ -49,14 +49,15 @@ extension Runtime {
         _ body: sending @escaping (borrowing ProcessContext<Message>) throws -> Void
     ) -> Address<Message> {
         let limit = options.heapByteCountMax ?? configuration.heapByteCountMax
-        let current = SchedulerRef.current
+        let target = options.schedulerIndex.map { schedulers[$0] }
         let home: SchedulerRef
         let process: ProcessRef
-        if let current, unsafe current.state.runtime === self {
+        if let current = SchedulerRef.current, unsafe current.state.runtime === self, target == nil || target == current
+        {
             home = current
             process = unsafe current.makeProcess(StraightLine.operations, heapLimit: limit == 0 ? .max : limit)
         } else {
-            home = pickScheduler()
+            home = target ?? pickScheduler()
             process = External.takeSlot()
             processStarted()
             unsafe process.prepare(StraightLine.operations, home: home, heapLimit: limit == 0 ? .max : limit)

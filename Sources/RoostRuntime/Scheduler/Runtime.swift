@@ -15,6 +15,8 @@ public struct ProcessOptions: Sendable {
     public var priority = ProcessPriority.normal
     /// It never leaves the scheduler that it was started on.
     package var isPinned = false
+    /// Where it starts; nil: where it is started, or the next in turn for one started from outside.
+    package var schedulerIndex: Int?
 
     public init(
         heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil, priority: ProcessPriority = .normal

@@ -20,16 +20,21 @@ public struct RestartIntensity: Sendable, Hashable {
 /// The restarts of the last period. Pure: the caller passes the time.
 struct RestartWindow {
     private let intensity: RestartIntensity
-    /// Oldest first; at most one more than are allowed.
+    /// Oldest first, from `first` on; at most one more than are allowed count.
     private var restarts: [MonotonicTime] = []
+    private var first = 0
 
     init(_ intensity: RestartIntensity) { self.intensity = intensity }
 
     /// Counts a restart at `now`. False when it is one too many: more than allowed have come within the period that
-    /// ends now.
+    /// ends now. A few steps on average, whatever the intensity.
     mutating func allowsRestart(at now: MonotonicTime) -> Bool {
-        restarts.removeAll { $0 + intensity.period < now }
+        while first < restarts.count, restarts[first] + intensity.period < now { first += 1 }
+        if first > restarts.count / 2 {
+            restarts.removeFirst(first)
+            first = 0
+        }
         restarts.append(now)
-        return restarts.count <= intensity.restartCountMax
+        return restarts.count - first <= intensity.restartCountMax
     }
 }

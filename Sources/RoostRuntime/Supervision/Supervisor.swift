@@ -11,13 +11,33 @@
 ///         ChildSpecification("clock") { process in … }
 ///     ])
 public struct Supervisor: Sendable, Hashable {
-    /// Which children are started again when one of them fails.
+    /// Which children are started again when one of them fails. (OTP: `strategy()`.)
+    ///
+    /// Children start in the order given and end in the reverse. A temporary child is never started again, but ended
+    /// with the others.
     public enum Strategy: Sendable, Hashable {
-        /// That one. Children start in the order given and end in the reverse.
+        /// That one.
         case oneForOne
+        /// All: the others are ended, in reverse order, then all are started, in order.
+        case oneForAll
+        /// That one and those started after it: they are ended, in reverse order, then all of these are started.
+        case restForOne
         /// That one. Children come and go at run time; none is kept once it has ended, ids need not be unique, and all
         /// end at once. (Elixir: `DynamicSupervisor`; OTP: `simple_one_for_one`.)
         case dynamic
+    }
+
+    /// Whether a supervisor shuts itself down, for reason `shutdown`, when significant children have ended by
+    /// themselves and are not to start again. (OTP: `auto_shutdown()`.)
+    ///
+    /// Children that the supervisor ended, for a sibling's failure or by `terminateChild`, do not count.
+    public enum AutoShutdown: Sendable, Hashable {
+        /// No; significant children are refused.
+        case never
+        /// When one has.
+        case anySignificant
+        /// When the last one that ran has.
+        case allSignificant
     }
 
     /// What a supervisor receives: made by the methods of its handle.
@@ -26,16 +46,17 @@ public struct Supervisor: Sendable, Hashable {
 
         enum Content: Sendable {
             typealias Answer<Value: Sendable> = ReplyAddress<Result<Value, SupervisorError>>
-            case begin(Answer<Bool>)
             case start(ChildSpecification, Answer<Pid?>)
             case restart(id: String, Answer<Pid?>)
             case terminate(ChildName, Answer<Bool>)
             case delete(id: String, Answer<Bool>)
             case find(id: String, ObjectIdentifier, Answer<Pid?>)
+            case specification(ChildName, Answer<ChildSpecification>)
             case list(Answer<[ChildInformation]>)
             case count(Answer<ChildCounts>)
             /// The supervisor's own: a restart failed and is tried again after what else waits.
             case retry(UInt64)
+            case stop(ExitReason)
         }
     }
 
@@ -48,56 +69,86 @@ public struct Supervisor: Sendable, Hashable {
     public static func == (a: Supervisor, b: Supervisor) -> Bool { a.address == b.address }
     public func hash(into hasher: inout Hasher) { hasher.combine(address) }
 
+    init(_ address: Address<Request>, _ runtime: Runtime) {
+        self.address = address
+        self.runtime = runtime
+    }
+
     // MARK: Starting
 
-    /// Starts a supervisor, linked to the calling process, and its children; returns when all have started.
+    /// Starts a supervisor, linked to the calling process, and its children, left to right; returns when all have
+    /// started. (OTP: `start_link`.)
     ///
-    /// It ends its children and itself when the caller ends. `onReport` is called in the supervisor's process.
+    /// It ends its children and itself when the caller ends. `onReport` is called in the supervisor's process, and must
+    /// neither wait nor trap. Throws what `checkChildSpecifications` throws, before anything is started; or
+    /// `startFailed` of the child that did not start: those before it have been ended then.
     public static func start<Message>(
         from process: borrowing ProcessContext<Message>, strategy: Strategy = .oneForOne,
-        intensity: RestartIntensity = .standard,
+        intensity: RestartIntensity = .standard, autoShutdown: AutoShutdown = .never,
         children: [ChildSpecification] = [], onReport: (@Sendable (SupervisorReport) -> Void)? = nil
     ) throws -> Supervisor {
         let settings = SupervisorProcess.Settings(
-            parent: process.pid, strategy: strategy, intensity: intensity, children: children, onReport: onReport)
-        let address = process.spawnLink(receiving: Request.self, options: .unlimited) {
-            try SupervisorProcess.run(settings, $0)
-        }
-        return try Supervisor(address, process.runtime).begun(process)
+            parent: process.pid, strategy: strategy, intensity: intensity, autoShutdown: autoShutdown,
+            children: children, onReport: onReport)
+        return try start(settings, from: process, isLinked: true, obeying: nil)
     }
 
     /// Starts a supervisor that no process owns, and its children; returns when all have started. `stop` ends it.
     public static func start(
         in runtime: Runtime, strategy: Strategy = .oneForOne, intensity: RestartIntensity = .standard,
-        children: [ChildSpecification] = [], onReport: (@Sendable (SupervisorReport) -> Void)? = nil
+        autoShutdown: AutoShutdown = .never, children: [ChildSpecification] = [],
+        onReport: (@Sendable (SupervisorReport) -> Void)? = nil
     ) async throws -> Supervisor {
         let settings = SupervisorProcess.Settings(
-            parent: .outside, strategy: strategy, intensity: intensity, children: children, onReport: onReport)
-        let address = runtime.spawn(receiving: Request.self, options: .unlimited) {
-            try SupervisorProcess.run(settings, $0)
+            parent: .outside, strategy: strategy, intensity: intensity, autoShutdown: autoShutdown,
+            children: children, onReport: onReport)
+        return try await runtime.ask { try start(settings, from: $0, isLinked: false, obeying: nil) }
+    }
+
+    static func start<Message>(
+        _ settings: SupervisorProcess.Settings, from process: borrowing ProcessContext<Message>, isLinked: Bool,
+        obeying parent: Pid?, on schedulerIndex: Int? = nil
+    ) throws -> Supervisor {
+        try settings.check()
+        // What it holds grows with its children, and it must outlive them.
+        var options = ProcessOptions(heapByteCountMax: 0)
+        options.schedulerIndex = schedulerIndex
+        options.isPinned = schedulerIndex != nil
+        do {
+            let address = try process.start(
+                receiving: Request.self, isLinked: isLinked, timeout: nil, obeying: parent, options: options
+            ) { try SupervisorProcess.run(settings, $0, $1) }
+            return Supervisor(address, process.runtime)
+        } catch StartError.ended(.shutdownTerm(let error as SupervisorError)) {
+            throw error
+        } catch StartError.ended(let reason) {
+            throw SupervisorError.ended(reason)
         }
-        return try await runtime.ask { try Supervisor(address, $0.runtime).begun($0) }
     }
 
-    private init(_ address: Address<Request>, _ runtime: Runtime) {
-        self.address = address
-        self.runtime = runtime
-    }
-
-    private func begun<Message>(_ process: borrowing ProcessContext<Message>) throws -> Supervisor {
-        _ = try ask(process, nil) { .begin($0) }
-        return self
+    /// Whether the specifications can be children of one supervisor: ids are unique, and each can be by itself and,
+    /// unless it is nil, with `autoShutdown`. (OTP: `check_childspecs`.)
+    public static func checkChildSpecifications(
+        _ specifications: [ChildSpecification], autoShutdown: AutoShutdown? = nil
+    ) throws(SupervisorError) {
+        var ids: Set<String> = []
+        for specification in specifications {
+            try specification.check(autoShutdown: autoShutdown)
+            if !ids.insert(specification.id).inserted { throw .duplicateID(id: specification.id) }
+        }
     }
 
     /// Asks it, from outside any process, to end its children and itself; returns when it has ended.
-    public func stop() async {
-        runtime.exit(pid, .shutdown)
+    public func stop(_ reason: ExitReason = .shutdown) async {
+        address.send(Request(content: .stop(reason)))
         _ = await runtime.exitReason(of: pid)
     }
 
     // MARK: Children
 
-    /// Starts a child. Its pid; nil where its specification had nothing to start.
+    /// Starts a child. Its pid; nil where its specification had nothing to start. (OTP: `start_child`.)
+    ///
+    /// Throws `alreadyStarted`, `alreadyPresent`, `startFailed`, or what is wrong with the specification.
     @discardableResult
     public func startChild<Message>(
         _ specification: ChildSpecification, from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
@@ -110,7 +161,9 @@ public struct Supervisor: Sendable, Hashable {
         try await runtime.ask { try startChild(specification, from: $0) }
     }
 
-    /// Starts again a child that has been terminated, or has ended and stayed so.
+    /// Starts again a child that has been terminated, or has ended and stayed so. (OTP: `restart_child`.)
+    ///
+    /// Throws `notFound`, `running`, `restarting` or `startFailed`.
     @discardableResult
     public func restartChild<Message>(
         _ id: String, from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
@@ -123,7 +176,8 @@ public struct Supervisor: Sendable, Hashable {
         try await runtime.ask { try restartChild(id, from: $0) }
     }
 
-    /// Ends a child and waits until it has ended. What is known of it is kept, unless it is temporary.
+    /// Ends a child and waits until it has ended. What is known of it is kept, unless it is temporary. (OTP:
+    /// `terminate_child`.)
     public func terminateChild<Message>(
         _ id: String, from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
     ) throws {
@@ -132,7 +186,8 @@ public struct Supervisor: Sendable, Hashable {
 
     public func terminateChild(_ id: String) async throws { try await runtime.ask { try terminateChild(id, from: $0) } }
 
-    /// Ends the child with `pid` and waits until it has ended: for any strategy.
+    /// Ends the child with `pid` and waits until it has ended: for any strategy. A dynamic supervisor says `notFound`
+    /// only of a pid that runs.
     public func terminateChild<Message>(
         _ pid: Pid, from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
     ) throws {
@@ -141,7 +196,7 @@ public struct Supervisor: Sendable, Hashable {
 
     public func terminateChild(_ pid: Pid) async throws { try await runtime.ask { try terminateChild(pid, from: $0) } }
 
-    /// Forgets a child that does not run.
+    /// Forgets a child that does not run. (OTP: `delete_child`.) Throws `notFound`, `running` or `restarting`.
     public func deleteChild<Message>(
         _ id: String, from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
     ) throws {
@@ -162,25 +217,49 @@ public struct Supervisor: Sendable, Hashable {
         try await runtime.ask { try address(of: id, receiving: type, from: $0) }
     }
 
-    /// All children, in the order in which they were first started.
-    public func children<Message>(
+    /// The specification of the child `id`. (OTP: `get_childspec`.)
+    public func getChildSpecification<Message>(
+        _ id: String, from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
+    ) throws -> ChildSpecification {
+        try ask(process, timeout) { .specification(.id(id), $0) }
+    }
+
+    public func getChildSpecification(_ id: String) async throws -> ChildSpecification {
+        try await runtime.ask { try getChildSpecification(id, from: $0) }
+    }
+
+    /// The specification of the child with `pid`: for any strategy.
+    public func getChildSpecification<Message>(
+        _ pid: Pid, from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
+    ) throws -> ChildSpecification {
+        try ask(process, timeout) { .specification(.pid(pid), $0) }
+    }
+
+    public func getChildSpecification(_ pid: Pid) async throws -> ChildSpecification {
+        try await runtime.ask { try getChildSpecification(pid, from: $0) }
+    }
+
+    /// All children, in the order in which they were first started; those of a dynamic supervisor in no order. (OTP:
+    /// `which_children`.) A list of a million takes some 50 MB.
+    public func whichChildren<Message>(
         from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
     ) throws -> [ChildInformation] {
         try ask(process, timeout) { .list($0) }
     }
 
-    public var children: [ChildInformation] {
-        get async throws { try await runtime.ask { try children(from: $0) } }
+    public func whichChildren() async throws -> [ChildInformation] {
+        try await runtime.ask { try whichChildren(from: $0) }
     }
 
-    public func counts<Message>(
+    /// How many children there are. (OTP: `count_children`.)
+    public func countChildren<Message>(
         from process: borrowing ProcessContext<Message>, timeout: Duration? = nil
     ) throws -> ChildCounts {
         try ask(process, timeout) { .count($0) }
     }
 
-    public var counts: ChildCounts {
-        get async throws { try await runtime.ask { try counts(from: $0) } }
+    public func countChildren() async throws -> ChildCounts {
+        try await runtime.ask { try countChildren(from: $0) }
     }
 
     private func ask<Message, Value: Sendable>(
@@ -219,9 +298,4 @@ extension Supervisor {
 extension Pid {
     /// Who sends signals that no process sends.
     static let outside = Pid(word: 0)
-}
-
-extension ProcessOptions {
-    /// Of a supervisor: what it holds grows with its children, and it must outlive them.
-    fileprivate static let unlimited = ProcessOptions(heapByteCountMax: 0)
 }

@@ -2,39 +2,57 @@
 
 /// What a supervisor's process does. The state belongs to that process alone.
 ///
-/// Strategies differ in two places: which children a crash concerns (`restart`) and how all of them end
-/// (`endChildren`).
+/// Its life and its requests are here; restarts and the end of children have files of their own.
 struct SupervisorProcess {
     typealias Context = ProcessContext<Supervisor.Request>
 
     struct Settings: Sendable {
         /// Whose exit signal it obeys; `.outside` where no process owns it.
-        let parent: Pid
+        var parent: Pid
         let strategy: Supervisor.Strategy
         let intensity: RestartIntensity
+        let autoShutdown: Supervisor.AutoShutdown
         let children: [ChildSpecification]
         let onReport: (@Sendable (SupervisorReport) -> Void)?
+
+        /// (OTP: the errors `supervisor_data` and `start_spec`.)
+        func check() throws(SupervisorError) {
+            if strategy == .dynamic, autoShutdown != .never {
+                throw .invalidAutoShutdown(autoShutdown, strategy: strategy)
+            }
+            guard strategy == .dynamic else {
+                return try Supervisor.checkChildSpecifications(children, autoShutdown: autoShutdown)
+            }
+            for child in children { try child.check(autoShutdown: .never) }
+        }
     }
 
-    private let settings: Settings
-    private var table: ChildTable
-    private var window: RestartWindow
+    let settings: Settings
+    var table: ChildTable
+    var window: RestartWindow
+    /// An exit signal of the parent that came while a child was being started.
+    private var parentSignal: ExitSignal?
 
-    static func run(_ settings: Settings, _ process: borrowing Context) throws {
+    static func run(_ settings: Settings, _ process: borrowing Context, _ acknowledgement: InitialAcknowledgement)
+        throws
+    {
+        process.trapExits()
         var supervisor = SupervisorProcess(settings)
-        try supervisor.begin(process)
-        while let event = try process.receiveAny() {
-            switch event {
+        try supervisor.startChildren(process)
+        acknowledgement.ready()
+        while true {
+            if let signal = supervisor.parentSignal.take() { try supervisor.hear(signal, process) }
+            switch try process.receiveAny() {
             case .message(let request): try supervisor.serve(request.content, process)
             case .exit(let signal): try supervisor.hear(signal, process)
-            case .down: break
+            case .down, nil: break
             }
         }
     }
 
     private init(_ settings: Settings) {
         self.settings = settings
-        table = ChildTable(hasUniqueIDs: settings.strategy != .dynamic)
+        table = ChildTable(isDynamic: settings.strategy == .dynamic)
         window = RestartWindow(settings.intensity)
     }
 
@@ -42,64 +60,72 @@ struct SupervisorProcess {
 
     /// Starts the children, left to right; where one does not start, ends those that did, right to left, and this
     /// process.
-    private mutating func begin(_ process: borrowing Context) throws {
-        process.trapExits()
-        guard case .begin(let answer) = try process.receive().content else { return }
+    private mutating func startChildren(_ process: borrowing Context) throws {
         for specification in settings.children {
-            do throws(SupervisorError) {
-                _ = try addChild(specification, .givesUp, process)
-            } catch {
-                endChildren(process)
-                // The caller is told by the answer; its link would end it as well.
+            do {
+                _ = try addChild(specification, process)
+            } catch let error as SupervisorError {
+                try endChildren(process)
+                // Whoever started it hears of it as its reason to end; the link would end them as well.
                 process.unlink(settings.parent)
-                answer.send(.failure(error))
-                throw ProcessExit(reason: .shutdown)
+                throw ProcessExit(reason: .shutdownTerm(error))
             }
         }
-        answer.send(.success(true))
     }
 
     private mutating func hear(_ signal: ExitSignal, _ process: borrowing Context) throws {
-        if let child = table.child(signal.from) { return try childEnded(child, signal.reason, process) }
-        guard signal.from == settings.parent else { return }
-        endChildren(process)
-        throw ProcessExit(reason: signal.reason)
+        if signal.from == settings.parent { try end(signal.reason, process) }
+        // The end of a child that has been dealt with, or a signal that somebody sent: while the link holds, the child
+        // has not ended, whoever says so.
+        guard let child = table.child(signal.from), child.pid == signal.from, !process.isLinked(with: signal.from)
+        else { return }
+        try childEnded(child, signal.reason, process)
+    }
+
+    /// Ends the children, then this process.
+    mutating func end(_ reason: ExitReason, _ process: borrowing Context) throws -> Never {
+        try endChildren(process)
+        throw ProcessExit(reason: reason)
     }
 
     // MARK: Requests
 
     private mutating func serve(_ request: Supervisor.Request.Content, _ process: borrowing Context) throws {
         switch request {
-        case .begin(let answer): answer.send(.success(true))
         case .start(let specification, let answer):
             answer.send(
-                attempt { supervisor throws(SupervisorError) in
-                    try supervisor.addChild(specification, .leavesEnded, process)
+                try attempt { supervisor in
+                    try specification.check(autoShutdown: supervisor.settings.autoShutdown)
+                    return try supervisor.addChild(specification, process)
                 })
         case .restart(let id, let answer):
-            answer.send(attempt { supervisor throws(SupervisorError) in try supervisor.restartChild(id, process) })
+            answer.send(try attempt { try $0.restartChild(id, process) })
         case .terminate(let name, let answer):
-            answer.send(attempt { supervisor throws(SupervisorError) in try supervisor.terminateChild(name, process) })
+            answer.send(try attempt { try $0.terminateChild(name, process) })
         case .delete(let id, let answer):
-            answer.send(attempt { supervisor throws(SupervisorError) in try supervisor.deleteChild(id) })
+            answer.send(try attempt { try $0.deleteChild(id) })
         case .find(let id, let type, let answer):
             answer.send(
-                attempt { supervisor throws(SupervisorError) in
+                try attempt { supervisor in
                     let child = try supervisor.child(id, for: "address(of:)")
                     return child.specification.messageType == type ? child.pid : nil
                 })
-        case .list(let answer): answer.send(.success(table.all.map(\.information)))
-        case .count(let answer): answer.send(.success(table.counts))
+        case .specification(let name, let answer):
+            answer.send(try attempt { try $0.namedChild(name, for: "getChildSpecification(id)").specification })
+        case .list(let answer): answer.send(.success(list(process)))
+        case .count(let answer): answer.send(.success(count(process)))
         case .retry(let number):
             guard let child = table.child(number), child.state == .restarting else { return }
             try restart(child, process)
+        case .stop(let reason): try end(reason, process)
         }
     }
 
+    /// A refusal is the answer; what ends this process passes.
     private mutating func attempt<Value>(
-        _ body: (inout SupervisorProcess) throws(SupervisorError) -> Value
-    ) -> Result<Value, SupervisorError> {
-        do throws(SupervisorError) { return .success(try body(&self)) } catch { return .failure(error) }
+        _ body: (inout SupervisorProcess) throws -> Value
+    ) throws -> Result<Value, SupervisorError> {
+        do { return .success(try body(&self)) } catch let error as SupervisorError { return .failure(error) }
     }
 
     /// The child `id`, for an operation that names children.
@@ -109,210 +135,141 @@ struct SupervisorProcess {
         return child
     }
 
-    private mutating func addChild(
-        _ specification: ChildSpecification, _ action: SupervisorReport.Action, _ process: borrowing Context
-    ) throws(SupervisorError) -> Pid? {
-        if let present = table.child(specification.id) {
-            if let pid = present.pid { throw .alreadyStarted(id: specification.id, pid: pid) }
-            throw .alreadyPresent(id: specification.id)
+    private func namedChild(
+        _ name: Supervisor.ChildName, for operation: String
+    ) throws(SupervisorError) -> Child {
+        switch name {
+        case .id(let id): return try child(id, for: operation)
+        case .pid(let pid):
+            guard let child = table.child(pid) else { throw .notFound(id: "\(pid)") }
+            return child
         }
-        let pid = try start(specification, action, process)
+    }
+
+    private mutating func addChild(_ specification: ChildSpecification, _ process: borrowing Context) throws -> Pid? {
+        if let present = table.child(specification.id) {
+            if let pid = present.pid { throw SupervisorError.alreadyStarted(id: specification.id, pid: pid) }
+            throw SupervisorError.alreadyPresent(id: specification.id)
+        }
+        let pid = try start(specification, process)
         if let pid {
             table.add(specification, .running(pid))
         } else if specification.restart != .temporary, settings.strategy != .dynamic {
-            table.add(specification, .ended)
+            table.add(specification, .undefined)
         }
         return pid
     }
 
-    private mutating func restartChild(_ id: String, _ process: borrowing Context) throws(SupervisorError) -> Pid? {
+    private mutating func restartChild(_ id: String, _ process: borrowing Context) throws -> Pid? {
         let child = try child(id, for: "restartChild")
-        guard child.state == .ended else { throw .running(id: id) }
-        let pid = try start(child.specification, .leavesEnded, process)
+        try checkDoesNotRun(child)
+        let pid = try start(child.specification, process)
         if let pid { table.set(.running(pid), of: child) }
         return pid
     }
 
-    private mutating func terminateChild(
-        _ name: Supervisor.ChildName, _ process: borrowing Context
-    ) throws(SupervisorError) -> Bool {
-        let child: Child
-        switch name {
-        case .id(let id): child = try self.child(id, for: "terminateChild(id)")
-        case .pid(let pid):
-            guard let found = table.child(pid) else { throw .notFound(id: "\(pid)") }
-            child = found
+    private mutating func terminateChild(_ name: Supervisor.ChildName, _ process: borrowing Context) throws -> Bool {
+        // A pid that has ended was perhaps a child's: it is as it should be.
+        if case .pid(let pid) = name, settings.strategy == .dynamic, table.child(pid) == nil,
+            ProcessTable.find(pid) == nil
+        {
+            return true
         }
-        end(child, process)
+        let child = try namedChild(name, for: "terminateChild(id)")
+        shutDown(child, process)
         keepOrForget(child)
         return true
     }
 
-    private mutating func deleteChild(_ id: String) throws(SupervisorError) -> Bool {
+    private mutating func deleteChild(_ id: String) throws -> Bool {
         let child = try child(id, for: "deleteChild")
-        guard child.state == .ended else { throw .running(id: id) }
+        try checkDoesNotRun(child)
         table.remove(child)
         return true
     }
 
+    private func checkDoesNotRun(_ child: Child) throws(SupervisorError) {
+        switch child.state {
+        case .running: throw .running(id: child.specification.id)
+        case .restarting: throw .restarting(id: child.specification.id)
+        case .undefined: break
+        }
+    }
+
     /// What has ended, and is not to start again by itself, is kept for `restartChild`: but for temporary and dynamic
     /// children.
-    private mutating func keepOrForget(_ child: Child) {
+    mutating func keepOrForget(_ child: Child) {
         if child.specification.restart == .temporary || settings.strategy == .dynamic {
             table.remove(child)
         } else {
-            table.set(.ended, of: child)
+            table.set(.undefined, of: child)
         }
+    }
+
+    private func list(_ process: borrowing Context) -> [ChildInformation] {
+        var list: [ChildInformation] = []
+        list.reserveCapacity(table.counts.specifications)
+        if settings.strategy != .dynamic { return table.numbers().compactMap { table.child($0)?.information } }
+        for part in 0..<table.partCount {
+            for number in table.numbers(inPart: part) {
+                if let child = table.child(number) { list.append(child.information) }
+            }
+            process.charge(Int64(list.count / table.partCount))
+        }
+        return list
+    }
+
+    /// A child that has ended and whose end has not been heard of is not active; only of a dynamic supervisor's many it
+    /// is not asked.
+    private func count(_ process: borrowing Context) -> ChildCounts {
+        var counts = table.counts
+        guard settings.strategy != .dynamic else { return counts }
+        for number in table.numbers() {
+            if let pid = table.child(number)?.pid, ProcessTable.find(pid) == nil { counts.active -= 1 }
+        }
+        return counts
     }
 
     // MARK: Starting
 
-    private func start(
-        _ specification: ChildSpecification, _ action: SupervisorReport.Action, _ process: borrowing Context
-    ) throws(SupervisorError) -> Pid? {
+    /// Starts a child and sees to it that it is linked. Reports, and throws `SupervisorError.startFailed` when there is
+    /// none.
+    mutating func start(_ specification: ChildSpecification, _ process: borrowing Context) throws -> Pid? {
+        let reason: ExitReason
         do {
-            return try specification.start(process)
+            guard let pid = try specification.start?(process, settings.parent) else { return nil }
+            if let other = table.child(pid) {
+                throw SupervisorError.alreadyStarted(id: other.specification.id, pid: pid)
+            }
+            process.link(pid)
+            if settings.strategy != .dynamic { report(.progress, .normal, specification, pid, process) }
+            return pid
+        } catch let told as ToldToEnd {
+            parentSignal = told.signal
+            throw SupervisorError.startFailed(id: specification.id, reason: told.signal.reason)
+        } catch StartError.ended(let ended) {
+            reason = ended
+        } catch let error as SupervisorError {
+            reason = .shutdownTerm(error)
+        } catch let exit as ProcessExit {
+            if process.isToldToExit { throw exit }
+            reason = exit.reason
         } catch {
-            let reason = (error as? ProcessExit)?.reason ?? .error(error)
-            report(specification, nil, .startFailed, reason, action, process)
-            throw .startFailed(id: specification.id, reason: reason)
+            reason = .error(error)
         }
-    }
-
-    // MARK: Restarting
-
-    private mutating func childEnded(_ child: Child, _ reason: ExitReason, _ process: borrowing Context) throws {
-        guard child.specification.restart.restarts(after: reason) else {
-            if !reason.isNormal { report(child.specification, child.pid, .childEnded, reason, .leavesEnded, process) }
-            return keepOrForget(child)
-        }
-        try restart(child, after: (.childEnded, reason), process)
-    }
-
-    /// Starts `child` again, unless there have been too many restarts: then it ends its children and itself.
-    private mutating func restart(
-        _ child: Child, after failure: (event: SupervisorReport.Event, reason: ExitReason)? = nil,
-        _ process: borrowing Context
-    ) throws {
-        let isAllowed = window.allowsRestart(at: .now())
-        if let failure {
-            report(
-                child.specification, child.pid, failure.event, failure.reason, isAllowed ? .restarts : .givesUp, process
-            )
-        }
-        table.set(.restarting, of: child)
-        guard isAllowed else {
-            endChildren(process)
-            throw ProcessExit(reason: .shutdown)
-        }
-        do throws(SupervisorError) {
-            switch settings.strategy {
-            case .oneForOne, .dynamic: try startAgain(child, process)
-            }
-        } catch {
-            // Each attempt counts as a restart, and what else waits is looked after between them.
-            process.address.send(Supervisor.Request(content: .retry(child.number)))
-        }
-    }
-
-    private mutating func startAgain(_ child: Child, _ process: borrowing Context) throws(SupervisorError) {
-        if let pid = try start(child.specification, .restarts, process) {
-            table.set(.running(pid), of: child)
-        } else {
-            keepOrForget(child)
-        }
-    }
-
-    // MARK: Ending
-
-    /// Ends all children: in reverse order, one after the other; those of a dynamic supervisor all at once.
-    private mutating func endChildren(_ process: borrowing Context) {
-        switch settings.strategy {
-        case .oneForOne:
-            for child in table.all.reversed() {
-                end(child, process)
-                table.remove(child)
-            }
-        case .dynamic:
-            endAllAtOnce(process)
-        }
-    }
-
-    /// Ends a child and waits until it has ended.
-    private func end(_ child: Child, _ process: borrowing Context) {
-        guard let pid = child.pid else { return }
-        let shutdown = child.specification.shutdown
-        let reference = process.monitor(pid)
-        process.unlink(pid)
-        process.exit(pid, shutdown == .brutalKill ? .kill : .shutdown)
-        // A supervisor that is killed meanwhile gets no further than here; its children are linked or told already.
-        var timeout: Duration?
-        if case .timeout(let duration) = shutdown { timeout = duration }
-        var down = try? process.receiveDown(of: reference, timeout: timeout)
-        if down == nil {
-            process.exit(pid, .kill)
-            down = try? process.receiveDown(of: reference)
-        }
-        guard let down else { return }
-        noteEnd(of: child, down.reason, process)
-    }
-
-    private mutating func endAllAtOnce(_ process: borrowing Context) {
-        var waiting: [Reference: Child] = [:]
-        var deadlines: [(time: MonotonicTime, reference: Reference, pid: Pid)] = []
-        for child in table.all {
-            guard let pid = child.pid else { continue }
-            let reference = process.monitor(pid)
-            waiting[reference] = child
-            process.unlink(pid)
-            process.exit(pid, child.specification.shutdown == .brutalKill ? .kill : .shutdown)
-            if case .timeout(let duration) = child.specification.shutdown {
-                deadlines.append((.now() + duration, reference, pid))
-            }
-        }
-        deadlines.sort { $0.time > $1.time }  // the next one last
-        while !waiting.isEmpty {
-            let now = MonotonicTime.now()
-            while let next = deadlines.last, next.time <= now || waiting[next.reference] == nil {
-                deadlines.removeLast()
-                if waiting[next.reference] != nil { process.exit(next.pid, .kill) }
-            }
-            // Whatever else waits in the mailbox is not served any more: callers see that the supervisor has ended.
-            let timeout = deadlines.last.map { $0.time - now }
-            guard let event = try? process.receiveAny(timeout: timeout) else {
-                if process.isToldToExit { return }
-                continue
-            }
-            guard case .down(let down) = event, let child = waiting.removeValue(forKey: down.reference) else {
-                continue
-            }
-            noteEnd(of: child, down.reason, process)
-        }
-        table = ChildTable(hasUniqueIDs: false)
-    }
-
-    /// Reports a child that did not end as it was told to.
-    private func noteEnd(of child: Child, _ reason: ExitReason, _ process: borrowing Context) {
-        var reason = reason
-        // It had ended before: its exit signal, which is no longer listened for, knows why.
-        if case .noProcess = reason, let pid = child.pid { reason = (try? process.takeExit(from: pid)) ?? reason }
-        switch reason {
-        case .shutdown: return
-        case .killed where child.specification.shutdown == .brutalKill: return
-        case .normal where child.specification.restart != .permanent: return
-        default: report(child.specification, child.pid, .shutdownFailed, reason, .leavesEnded, process)
-        }
+        report(.startError, reason, specification, nil, process)
+        throw SupervisorError.startFailed(id: specification.id, reason: reason)
     }
 
     // MARK: Reporting
 
-    private func report(
-        _ specification: ChildSpecification, _ child: Pid?, _ event: SupervisorReport.Event, _ reason: ExitReason,
-        _ action: SupervisorReport.Action, _ process: borrowing Context
+    func report(
+        _ event: SupervisorReport.Event, _ reason: ExitReason, _ specification: ChildSpecification, _ child: Pid?,
+        count: Int = 1, _ process: borrowing Context
     ) {
         settings.onReport?(
             SupervisorReport(
-                supervisor: process.pid, id: specification.id, child: child, event: event, reason: reason,
-                action: action))
+                supervisor: process.pid, event: event, reason: reason, specification: specification, child: child,
+                childCount: count))
     }
 }

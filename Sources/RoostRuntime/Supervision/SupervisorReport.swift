@@ -1,62 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a supervisor has to tell: a child that failed, and what becomes of it. For the log.
+/// What a supervisor has to tell of one of its children, for the log. (OTP: SUPERVISOR REPORT, PROGRESS REPORT, CRASH
+/// REPORT.)
 public struct SupervisorReport: Sendable, CustomStringConvertible {
-    /// What happened.
+    /// What happened. (OTP: `errorContext`.)
     public enum Event: Sendable, Hashable {
-        /// The child ended by itself.
-        case childEnded
+        /// The child has been started. Not for children of a dynamic supervisor, which may be millions.
+        case progress
+        /// The child failed by itself, not by an exit signal; `childTerminated` follows, with what it means here.
+        case crash
+        /// The child ended although it was not told to: the failure of any, or any end of a permanent one.
+        case childTerminated
         /// The child could not be started.
-        case startFailed
+        case startError
         /// The child was told to end and ended for another reason, or had to be killed.
-        case shutdownFailed
-    }
-
-    /// What the supervisor does about it.
-    public enum Action: Sendable, Hashable {
-        /// It starts the child again.
-        case restarts
-        /// It leaves the child ended: its restart type says so, or it was to end anyway.
-        case leavesEnded
-        /// There were too many restarts, or this was the start of the supervisor: it ends its children and itself.
-        case givesUp
+        case shutdownError
+        /// There were too many restarts; the supervisor ends its children and itself.
+        case shutdown
     }
 
     public let supervisor: Pid
-    /// Of the child's specification.
-    public let id: String
+    public let event: Event
+    /// `.normal` where nothing failed.
+    public let reason: ExitReason
+    /// The child's specification. (OTP: `offender`.)
+    public let specification: ChildSpecification
     /// nil when the child could not be started.
     public let child: Pid?
-    public let event: Event
-    public let reason: ExitReason
-    public let action: Action
+    /// How many children the report is about: more than one where children of a dynamic supervisor, all told to end,
+    /// ended alike. The others are of the first one.
+    public let childCount: Int
+
+    public var id: String { specification.id }
+
+    /// Whether it tells of a failure; the others are for the log's lower levels.
+    public var isFailure: Bool { event != .progress }
 
     public var description: String {
-        let what =
-            switch event {
-            case .childEnded: "ended"
-            case .startFailed: "did not start"
-            case .shutdownFailed: "did not shut down"
-            }
-        let outcome =
-            switch action {
-            case .restarts: "starting it again"
-            case .leavesEnded: "leaving it"
-            case .givesUp: "giving up"
-            }
         let name = child.map { "\(id) \($0)" } ?? id
-        return "supervisor \(supervisor): child \(name) \(what): \(reason); \(outcome)"
+        let others = childCount > 1 ? " and \(childCount - 1) more" : ""
+        let start = "supervisor \(supervisor): child \(name)\(others)"
+        return switch event {
+        case .progress: "\(start) started"
+        case .crash: "\(start) crashed: \(reason)\(backtrace)"
+        case .childTerminated: "\(start) terminated: \(reason); \(specification.restart)"
+        case .startError: "\(start) did not start: \(reason)"
+        case .shutdownError: "\(start) did not shut down: \(reason)"
+        case .shutdown: "supervisor \(supervisor): \(reason), the last of child \(name); giving up"
+        }
+    }
+
+    /// Of a trap, a line for each function, innermost first.
+    private var backtrace: String {
+        guard case .trapped(let trap) = reason else { return "" }
+        return trap.backtrace.map { "\n    at \($0)" }.joined()
     }
 }
 
-/// One child, as `Supervisor.children` lists it. (OTP: `which_children`.)
+/// One child, as `whichChildren` lists it. (OTP: `which_children`.)
 public struct ChildInformation: Sendable {
     public enum State: Sendable, Hashable {
         case running(Pid)
         /// Its restart failed and will be tried again.
         case restarting
-        /// It was terminated, or ended and is not to be restarted, or had nothing to start.
-        case ended
+        /// There is no process: it was terminated, or ended and is not to be restarted, or had nothing to start.
+        case undefined
     }
 
     public let id: String
@@ -75,4 +83,17 @@ public struct ChildCounts: Sendable, Hashable {
     /// Of all children, running or not.
     public var supervisors = 0
     public var workers = 0
+
+    public init(specifications: Int = 0, active: Int = 0, supervisors: Int = 0, workers: Int = 0) {
+        self.specifications = specifications
+        self.active = active
+        self.supervisors = supervisors
+        self.workers = workers
+    }
+
+    public static func + (a: Self, b: Self) -> Self {
+        Self(
+            specifications: a.specifications + b.specifications, active: a.active + b.active,
+            supervisors: a.supervisors + b.supervisors, workers: a.workers + b.workers)
+    }
 }

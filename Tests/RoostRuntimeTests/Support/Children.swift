@@ -55,9 +55,9 @@ extension Supervisor {
     func endChild(
         _ id: String, _ ending: ChildEnding, _ runtime: Runtime
     ) async throws {
-        let pid = try await children.first { $0.id == id }?.pid
+        let pid = try await whichChildren().first { $0.id == id }?.pid
         try await tell(id, ending)
-        while try await children.contains(where: { $0.pid == pid && pid != nil }) {}
+        while try await whichChildren().contains(where: { $0.pid == pid && pid != nil }) {}
     }
 }
 
@@ -68,7 +68,9 @@ final class Journal: Sendable {
 
     func note(_ line: String) { lines.withLock { $0.append(line) } }
     var report: @Sendable (SupervisorReport) -> Void { { [heard] report in heard.withLock { $0.append(report) } } }
-    var reports: [SupervisorReport] { heard.withLock { $0 } }
+    /// What failed: neither progress, nor the crash reports that say the same once more.
+    var reports: [SupervisorReport] { allReports.filter { $0.isFailure && $0.event != .crash } }
+    var allReports: [SupervisorReport] { heard.withLock { $0 } }
 
     /// Who did `what`, in order.
     func entries(_ what: String) -> [String] {

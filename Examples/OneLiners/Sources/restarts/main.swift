@@ -10,5 +10,5 @@ let supervisor = try await Supervisor.start(
             fatalError("flaky indeed")
         }
     ],
-    onReport: { print($0) })
+    onReport: { if $0.isFailure, $0.event != .crash { print($0) } })
 _ = await runtime.exitReason(of: supervisor.pid)
