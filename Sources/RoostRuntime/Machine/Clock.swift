@@ -18,6 +18,15 @@ package struct MonotonicTime: Comparable, Sendable, Hashable {
         return MonotonicTime(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
     }
 
+    /// The time of the kernel's last tick, some milliseconds ago: costs a few nanoseconds. (clock_gettime(2))
+    package static func coarse() -> MonotonicTime {
+        let simulated = roost_simulated_time()
+        if simulated != 0 { return MonotonicTime(nanoseconds: simulated) }
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
+        return MonotonicTime(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
+    }
+
     /// Far enough never to come; adding a duration to any time stops here instead of overflowing.
     package static let distantFuture = MonotonicTime(nanoseconds: UInt64.max / 2)
 

@@ -35,13 +35,16 @@ extension Address {
         roost_charge(1)
         let size = NodeHeader.payloadOffset + byteCount
         let block: UnsafeMutableRawPointer
+        let now: MonotonicTime
         if let scheduler = SchedulerRef.current {
             unsafe block = scheduler.state.blocks.allocate(byteCount: size)
+            now = scheduler.state.now
         } else {
             unsafe block = External.allocate(byteCount: size)
+            now = .coarse()
         }
         unsafe block.bindMemory(to: NodeHeader.self, capacity: 1).initialize(
-            to: NodeHeader(next: nil, target: pid.word, payloadType: type, byteCount: UInt32(size), kind: .message))
+            to: NodeHeader(target: pid.word, payloadType: type, byteCount: size, kind: .message, at: now))
         return unsafe block + NodeHeader.payloadOffset
     }
 
@@ -84,7 +87,7 @@ enum External {
     }
 
     private static func makeNode<Payload>(_ payload: consuming Payload, kind: NodeKind, for pid: Pid) -> Node {
-        unsafe NodeMaker.make(payload, kind: kind, for: pid) { byteCount in unsafe allocate(byteCount: byteCount) }
+        unsafe NodeMaker.make(payload, kind: kind, for: pid, at: .coarse()) { unsafe allocate(byteCount: $0) }
     }
 
     private static func push(_ node: Node, to process: ProcessRef) -> Bool {

@@ -33,10 +33,39 @@ package enum NodeKind: UInt8 {
     package var payloadType: UnsafeRawPointer?
     /// Of the whole node.
     package var byteCount: UInt32
-    package var kind: NodeKind
+    /// The kind in the lowest byte, and above it when the node was made, in steps of 2^24 ns (17 ms) modulo 2^24
+    /// (78 hours).
+    private var kindAndTime: UInt32
 
     /// Where the payload starts: 16-byte aligned.
     package static let payloadOffset = 32
+
+    /// `time`: coarse is good enough.
+    @inline(__always)
+    init(target: UInt64, payloadType: UnsafeRawPointer?, byteCount: Int, kind: NodeKind, at time: MonotonicTime) {
+        unsafe next = nil
+        self.target = target
+        unsafe self.payloadType = unsafe payloadType
+        self.byteCount = UInt32(byteCount)
+        kindAndTime = Self.step(time) | UInt32(kind.rawValue)
+    }
+
+    package var kind: NodeKind {
+        // Safe: only kinds are stored in the lowest byte.
+        @inline(__always) get { unsafe unsafeBitCast(UInt8(truncatingIfNeeded: kindAndTime), to: NodeKind.self) }
+        @inline(__always) set { kindAndTime = kindAndTime & ~0xff | UInt32(newValue.rawValue) }
+    }
+
+    /// How long ago it was made.
+    func age(at now: MonotonicTime) -> Duration {
+        .nanoseconds(Int64((Self.step(now) &- kindAndTime) &>> 8) << 24)
+    }
+
+    /// The time as `kindAndTime` has it.
+    @inline(__always)
+    private static func step(_ time: MonotonicTime) -> UInt32 {
+        UInt32(truncatingIfNeeded: time.nanoseconds &>> 16) & ~0xff
+    }
 }
 
 /// One node, owned by whoever holds this value.

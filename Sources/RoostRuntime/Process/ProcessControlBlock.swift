@@ -8,6 +8,17 @@ package enum ProcessStatus: UInt8, Sendable {
     case free, runnable, running, waiting, exiting
 }
 
+/// What a process waits in, for the inspection.
+package enum WaitKind: UInt8, Sendable {
+    /// For whatever comes, without a stack: a connection.
+    case events
+    case receive, sleep, call
+    /// For work on a dirty scheduler, or in a Swift task.
+    case dirty, task
+    /// For a message, with nothing left of its stack.
+    case hibernation
+}
+
 /// The code behind a kind of process. One value per kind, for the program's life; each takes `ProcessRef.raw`.
 ///
 /// C functions, so that a call neither retains nor releases anything.
@@ -85,6 +96,7 @@ package struct WakeFlags: OptionSet, Sendable {
 /// | `account` | any thread, atomically | relaxed counters; generation release/acquire |
 /// | `inbox` | senders push, the owner takes | compare-exchange, see `Mailbox` |
 /// | `wakeFlags` | any thread sets, the owner takes | sequentially consistent with `inbox`, see `Mailbox` |
+/// | `published…` | the scheduler that runs it; read by anyone | relaxed: each value is a recent one, by itself |
 /// | `runNext` | whoever has the right to run it | the run queue it is in |
 /// | the rest | the scheduler that runs it | handed on through a run queue |
 @safe package struct ProcessControlBlock: ~Copyable {
@@ -93,39 +105,95 @@ package struct WakeFlags: OptionSet, Sendable {
     let inbox: Atomic<UInt>
     let wakeFlags: Atomic<UInt32>
     var flags: ProcessFlags
-    var status: ProcessStatus
+    let publishedStatus: Atomic<UInt8>
     /// Never changes while it is in a run queue.
     var priority: ProcessPriority
-    /// The scheduler that runs it, and whose poller and timers know it.
-    var home: UnsafeMutablePointer<SchedulerState>?
+    let publishedHome: Atomic<UInt>
     var runNext: UInt
     // Messages taken from the inbox, oldest first.
     var queueHead: UnsafeMutablePointer<NodeHeader>?
     var queueTail: UnsafeMutablePointer<NodeHeader>?
-    var queueCount: UInt32
+    let publishedQueueCount: Atomic<UInt32>
     /// More messages than this and the process is told to end.
     var mailboxLimit: UInt32
     var timer: TimerReference
     var operations: UnsafePointer<ProcessOperations>
     /// The code of a straight-line process until it starts.
     var entry: ((borrowing ProcessContext<Never>) throws -> Void)?
-    /// What the process is about, for its operations: a connection.
+    /// What the process is about, for its operations: a connection. Of a straight-line process, the word of `parent`.
     package var object: UnsafeMutableRawPointer?
     var stackCopy: UnsafeMutableRawPointer?
     var stackPointer: UnsafeMutableRawPointer?
     var stackByteCount: UInt32
     var stackCapacity: UInt32
-    /// Bytes of its own Swift code, as malloc's account has them at the end of its last turn.
-    var allocatedByteCount: Int
-    /// Bytes the runtime holds for it.
-    var heldByteCount: Int
+    let publishedAllocatedByteCount: Atomic<Int>
+    let publishedHeldByteCount: Atomic<Int>
     var heapLimit: Int
-    var reductions: UInt64
+    let publishedReductions: Atomic<UInt64>
     var extras: ProcessExtras?
     /// Turns since it was told to end without reaching a waiting call.
     var turnsSinceExit: UInt8
     /// How often a run queue still passes it over, at low priority.
     var passesLeft: UInt8
+    /// What it waits in while `status` is `waiting`.
+    package var waitKind: WaitKind
+    /// When it was started, in steps of 2^20 ns: the upper 8 of 40 bits, and the others.
+    var startStepHigh: UInt8
+    var startStepLow: UInt32
+}
+
+extension ProcessControlBlock {
+    var status: ProcessStatus {
+        // Safe: only the setter stores here, and initialisation.
+        @inline(__always) get { unsafe unsafeBitCast(publishedStatus.load(ordering: .relaxed), to: ProcessStatus.self) }
+        @inline(__always) nonmutating set { publishedStatus.store(newValue.rawValue, ordering: .relaxed) }
+    }
+
+    /// The scheduler that runs it, and whose poller and timers know it.
+    var home: UnsafeMutablePointer<SchedulerState>? {
+        @inline(__always) get { unsafe UnsafeMutablePointer(bitPattern: publishedHome.load(ordering: .relaxed)) }
+        @inline(__always) nonmutating set {
+            publishedHome.store(UInt(bitPattern: newValue), ordering: .relaxed)
+        }
+    }
+
+    /// Messages taken from the inbox and not received.
+    var queueCount: UInt32 {
+        @inline(__always) get { publishedQueueCount.load(ordering: .relaxed) }
+        @inline(__always) nonmutating set { publishedQueueCount.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Bytes of its own Swift code, as malloc's account has them at the end of its last turn.
+    var allocatedByteCount: Int {
+        @inline(__always) get { publishedAllocatedByteCount.load(ordering: .relaxed) }
+        @inline(__always) nonmutating set { publishedAllocatedByteCount.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Bytes the runtime holds for it.
+    var heldByteCount: Int {
+        @inline(__always) get { publishedHeldByteCount.load(ordering: .relaxed) }
+        @inline(__always) nonmutating set { publishedHeldByteCount.store(newValue, ordering: .relaxed) }
+    }
+
+    var reductions: UInt64 {
+        @inline(__always) get { publishedReductions.load(ordering: .relaxed) }
+        @inline(__always) nonmutating set { publishedReductions.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Who started a straight-line process; nil where that was no process.
+    var parent: Pid? {
+        let word = unsafe UInt64(UInt(bitPattern: object))
+        return unsafe word == 0 || operations != StraightLine.operations ? nil : Pid(word: word)
+    }
+
+    /// When the process was started, to a millisecond.
+    var startTime: MonotonicTime {
+        get { MonotonicTime(nanoseconds: (UInt64(startStepHigh) << 32 | UInt64(startStepLow)) << 20) }
+        @inline(__always) set {
+            startStepLow = UInt32(truncatingIfNeeded: newValue.nanoseconds &>> 20)
+            startStepHigh = UInt8(truncatingIfNeeded: newValue.nanoseconds &>> 52)
+        }
+    }
 }
 
 /// What only some processes have: links, monitors, a reason to end.

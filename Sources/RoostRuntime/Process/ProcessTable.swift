@@ -94,13 +94,13 @@ extension ProcessControlBlock {
         inbox = Atomic(Mailbox.closed)
         wakeFlags = Atomic(0)
         flags = []
-        unsafe home = nil
+        publishedHome = Atomic(0)
         runNext = 0
         unsafe queueHead = nil
         unsafe queueTail = nil
-        queueCount = 0
+        publishedQueueCount = Atomic(0)
         mailboxLimit = .max
-        status = .free
+        publishedStatus = Atomic(ProcessStatus.free.rawValue)
         priority = .normal
         timer = .none
         unsafe operations = StraightLine.operations
@@ -110,13 +110,16 @@ extension ProcessControlBlock {
         unsafe stackPointer = nil
         stackByteCount = 0
         stackCapacity = 0
-        allocatedByteCount = 0
-        heldByteCount = 0
+        publishedAllocatedByteCount = Atomic(0)
+        publishedHeldByteCount = Atomic(0)
         heapLimit = .max
-        reductions = 0
+        publishedReductions = Atomic(0)
         extras = nil
         turnsSinceExit = 0
         passesLeft = 0
+        waitKind = .events
+        startStepHigh = 0
+        startStepLow = 0
     }
 }
 

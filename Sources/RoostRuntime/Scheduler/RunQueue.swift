@@ -11,9 +11,9 @@ public enum ProcessPriority: UInt8, Sendable, CaseIterable {
 
 /// The runnable processes of one scheduler, first in first out at each priority, linked through `runNext`.
 ///
-/// As in the BEAM (erts, `erl_process.c`, `check_requeue_process`), low and normal processes share a list, and a low one
-/// at its head goes to the end again until it has been passed over seven times: so its share is an eighth of what each
-/// normal one gets, however many there are. Pure: it knows no scheduler, and touches of a process only `runNext`,
+/// As in the BEAM (erts, `erl_process.c`, `check_requeue_process`), low and normal processes share a list, and a low
+/// one at its head goes to the end again until it has been passed over seven times: so its share is an eighth of what
+/// each normal one gets, however many there are. Pure: it knows no scheduler, and touches of a process only `runNext`,
 /// `passesLeft` and `priority`.
 struct RunQueue: ~Copyable {
     /// Times that a low process is passed over before its turn comes. (erts: `RESCHEDULE_LOW` 8.)

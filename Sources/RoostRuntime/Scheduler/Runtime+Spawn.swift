@@ -60,7 +60,8 @@ extension Runtime {
             home = target ?? pickScheduler()
             process = External.takeSlot()
             processStarted()
-            unsafe process.prepare(StraightLine.operations, home: home, heapLimit: limit == 0 ? .max : limit)
+            unsafe process.prepare(
+                StraightLine.operations, home: home, heapLimit: limit == 0 ? .max : limit, at: .now())
         }
         // Safe: a context is empty; its type parameter changes nothing about how the closure is called.
         process.block.entry = unsafe unsafeBitCast(Code(body: body), to: Code<Never>.self).body

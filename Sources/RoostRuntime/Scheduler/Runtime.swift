@@ -173,7 +173,7 @@ public final class Runtime: @unchecked Sendable {
     public var schedulerCount: Int { schedulers.count }
     /// Counters of each scheduler. Read while they are written: each counter is right, their sum may be of different
     /// moments.
-    public var statistics: [SchedulerStatistics] { schedulers.map { $0.state.statistics } }
+    public var statistics: [SchedulerStatistics] { schedulers.map { $0.state.statistics.values } }
 
     func processStarted() { liveCount.add(1, ordering: .relaxed) }
     func processEnded() { liveCount.subtract(1, ordering: .relaxed) }

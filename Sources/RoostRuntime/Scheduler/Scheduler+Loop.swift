@@ -35,8 +35,9 @@ extension SchedulerRef {
 
     private func pollBetweenTurns() {
         state.pollCredit = Self.pollInterval
+        readClock(after: .running)
         poll(milliseconds: 0)
-        fireTimers()
+        fireTimers(after: .polling)
         state.load.store(state.runQueue.count, ordering: .relaxed)
         if state.busyTurns >= Self.busyTurnsBeforeSharing, state.runQueue.count > 1 {
             unsafe state.runtime.share(from: self)
@@ -72,7 +73,7 @@ extension SchedulerRef {
         unsafe state.runtime.markIdle(state.index, false)
         state.statistics.sleeps &+= 1
         declareAwake()
-        fireTimers()
+        fireTimers(after: .idle)
     }
 
     private func declareAwake() {

@@ -11,7 +11,7 @@ extension SchedulerRef {
     /// A node with `payload`. This scheduler's thread.
     @inline(__always)
     func makeNode<Payload>(_ payload: consuming Payload, kind: NodeKind, for pid: Pid) -> Node {
-        unsafe NodeMaker.make(payload, kind: kind, for: pid) { byteCount in
+        unsafe NodeMaker.make(payload, kind: kind, for: pid, at: state.now) { byteCount in
             unsafe state.blocks.allocate(byteCount: byteCount)
         }
     }
@@ -104,14 +104,16 @@ extension SchedulerRef {
         let process = state.slots.take()
         state.statistics.spawns &+= 1
         unsafe state.runtime.processStarted()
-        unsafe process.prepare(operations, home: self, heapLimit: heapLimit)
+        unsafe process.prepare(operations, home: self, heapLimit: heapLimit, at: state.now)
         return process
     }
 }
 
 extension ProcessRef {
     /// Opens a free slot for a new process. The caller owns the slot.
-    func prepare(_ operations: UnsafePointer<ProcessOperations>, home: SchedulerRef, heapLimit: Int) {
+    func prepare(
+        _ operations: UnsafePointer<ProcessOperations>, home: SchedulerRef, heapLimit: Int, at now: MonotonicTime
+    ) {
         unsafe withUnsafeMutablePointer(to: &block.account) { account in
             if unsafe roost_account_generation(account) == 0 { unsafe roost_account_set_generation(account, 1) }
             _ = unsafe roost_account_take(account)
@@ -119,6 +121,9 @@ extension ProcessRef {
         block.flags = []
         block.status = .runnable
         block.priority = .normal
+        block.waitKind = .events
+        block.startTime = now
+        unsafe block.object = unsafe UnsafeMutableRawPointer(bitPattern: UInt(roost_thread_current().pointee.owner))
         block.turnsSinceExit = 0
         unsafe block.home = unsafe home.pointer
         unsafe block.queueHead = nil
@@ -140,7 +145,8 @@ extension ProcessRef {
 enum NodeMaker {
     @inline(__always)
     static func make<Payload>(
-        _ payload: consuming Payload, kind: NodeKind, for pid: Pid, allocate: (Int) -> UnsafeMutableRawPointer
+        _ payload: consuming Payload, kind: NodeKind, for pid: Pid, at now: MonotonicTime,
+        allocate: (Int) -> UnsafeMutableRawPointer
     ) -> Node {
         let byteCount = NodeHeader.payloadOffset + MemoryLayout<Payload>.size
         let block = unsafe allocate(byteCount)
@@ -148,7 +154,7 @@ enum NodeMaker {
         let type: UnsafeRawPointer? =
             unsafe _isPOD(Payload.self) ? nil : unsafeBitCast(Payload.self as Any.Type, to: UnsafeRawPointer.self)
         unsafe header.initialize(
-            to: NodeHeader(next: nil, target: pid.word, payloadType: type, byteCount: UInt32(byteCount), kind: kind))
+            to: NodeHeader(target: pid.word, payloadType: type, byteCount: byteCount, kind: kind, at: now))
         // Safe: blocks are aligned to 16 and so is the payload's offset; greater alignments are refused at spawn.
         unsafe (block + NodeHeader.payloadOffset).bindMemory(to: Payload.self, capacity: 1).initialize(to: payload)
         return unsafe Node(header)

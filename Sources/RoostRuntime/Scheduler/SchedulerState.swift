@@ -9,24 +9,6 @@ enum SchedulerCommand: Sendable {
     case run(@Sendable () -> Void)
 }
 
-/// Counters of one scheduler. Written by its thread, read by anyone: a reading is of one counter at a time.
-public struct SchedulerStatistics: Sendable, Equatable {
-    /// Turns given to processes.
-    public var turns: UInt64 = 0
-    /// Turns that ended because the reductions were used up.
-    public var preemptions: UInt64 = 0
-    public var reductions: UInt64 = 0
-    /// Processes started and ended here.
-    public var spawns: UInt64 = 0
-    public var exits: UInt64 = 0
-    /// Processes given to idle schedulers.
-    public var migrations: UInt64 = 0
-    public var traps: UInt64 = 0
-    /// Times it asked the kernel for events, and times it slept there.
-    public var polls: UInt64 = 0
-    public var sleeps: UInt64 = 0
-}
-
 /// One scheduler: everything here belongs to its thread, but for what the table says.
 ///
 /// | Field       | Written by                     | Ordered by                                                     |
@@ -61,7 +43,9 @@ public struct SchedulerStatistics: Sendable, Equatable {
     var timers: TimerWheel
     var blocks = BlockAllocator()
     var slots = SlotCache()
-    var statistics = SchedulerStatistics()
+    let statistics = SchedulerCounters()
+    /// `now`, for other threads.
+    let publishedNow: Atomic<UInt64>
     var now: MonotonicTime
     /// Reductions left until the next poll while there are processes to run.
     var pollCredit: Int64 = 0
@@ -80,8 +64,10 @@ public struct SchedulerStatistics: Sendable, Equatable {
         commands = Mutex([])
         hasCommands = Atomic(false)
         load = Atomic(0)
-        now = .now()
-        timers = TimerWheel(start: now)
+        let start = MonotonicTime.now()
+        now = start
+        publishedNow = Atomic(start.nanoseconds)
+        timers = TimerWheel(start: start)
         unsafe scratch = nil
         unsafe scratchRelease = nil
         poller = try Poller()
@@ -187,7 +173,10 @@ extension SchedulerRef {
         while oldestFirst != 0 {
             let process = ProcessRef(queued: oldestFirst)
             oldestFirst = process.block.runNext
-            unsafe process.block.home = unsafe pointer
+            if unsafe process.block.home != pointer {
+                unsafe process.block.home = unsafe pointer
+                state.statistics.arrivals &+= 1
+            }
             enqueueLocal(process)
         }
     }
@@ -221,8 +210,16 @@ extension SchedulerRef {
         if case .send(let node) = action { discard(node) }
     }
 
-    func fireTimers() {
-        state.now = .now()
+    /// Reads the clock; the time since the last reading was spent with `activity`.
+    func readClock(after activity: SchedulerActivity) {
+        let time = MonotonicTime.now()
+        state.statistics.add(time.nanoseconds &- state.now.nanoseconds, to: activity)
+        state.now = time
+        state.publishedNow.store(time.nanoseconds, ordering: .relaxed)
+    }
+
+    func fireTimers(after activity: SchedulerActivity = .running) {
+        readClock(after: activity)
         while let action = state.timers.takeDue(at: state.now) {
             switch action {
             case .wake(let word):

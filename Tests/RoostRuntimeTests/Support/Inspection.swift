@@ -23,7 +23,7 @@ extension Runtime {
         guard home != SchedulerRef.current else { return spawn(body) }
         let process = External.takeSlot()
         processStarted()
-        process.prepare(StraightLine.operations, home: home, heapLimit: .max)
+        process.prepare(StraightLine.operations, home: home, heapLimit: .max, at: .now())
         process.block.entry = body
         let pid = process.pid
         home.enqueue(process)
