@@ -36,7 +36,10 @@ extension RuntimeTests {
                         throw Refused(number: 4)
                     }
                     return try (0..<2).map { _ in
-                        do { _ = try process.call(callee) { $0 } } catch CallError.ended(let reason) { return reason }
+                        do { _ = try process.call(callee) { $0 } } catch let error as CallError {
+                            if case .ended(let reason) = error.cause { return reason }
+                            if case .noProcess = error.cause { return .noProcess }
+                        }
                         throw Refused()
                     }
                 }
@@ -62,7 +65,7 @@ extension RuntimeTests {
                         do {
                             _ = try caller.call(callee, timeout: .zero) { Question(answer: $0, goesOn: nil) }
                             isLate = false
-                        } catch CallError.timedOut { isLate = true }
+                        } catch let error as CallError { isLate = error.isTimeout }
                         let address = caller.address
                         let second = try caller.call(callee) { Question(answer: $0, goesOn: address) }.number
                         guard isLate, second == 2, case .message(true)? = try caller.receiveAny() else {

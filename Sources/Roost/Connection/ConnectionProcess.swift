@@ -202,7 +202,7 @@ extension ConnectionRef {
                 let down = node.takePayload(as: Down.self)
                 process.forgetMonitor(down.reference)
                 try call { type, handler in try type.down(handler, down) }
-            case .exit, .reply, .undeliverable, .signal:
+            case .exit, .reply, .request, .undeliverable, .signal:
                 roost_handler_begin()
                 node.destroyPayload()
                 roost_handler_end()

@@ -86,6 +86,13 @@ enum External {
         return push(makeNode(signal, kind: .signal, for: pid), to: process)
     }
 
+    static func deliver(_ node: Node) {
+        guard let process = unsafe ProcessTable.find(Pid(word: node.header.pointee.target)) else {
+            return discard(node)
+        }
+        _ = push(node, to: process)
+    }
+
     private static func makeNode<Payload>(_ payload: consuming Payload, kind: NodeKind, for pid: Pid) -> Node {
         unsafe NodeMaker.make(payload, kind: kind, for: pid, at: .coarse()) { unsafe allocate(byteCount: $0) }
     }

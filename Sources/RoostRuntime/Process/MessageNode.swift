@@ -12,8 +12,10 @@ package enum NodeKind: UInt8 {
     case down
     /// `ExitSignal` payload, to a process that traps exits.
     case exit
-    /// `Reply` payload: the answer to a call.
+    /// The answer to a call; a `CallTrailer` behind the payload says to which.
     case reply
+    /// A request to a `GenServer`: `RequestEnvelope` payload.
+    case request
     /// Meant for another process, or undeliverable: only to be destroyed, in a process.
     case undeliverable
 }
@@ -33,8 +35,8 @@ package enum NodeKind: UInt8 {
     package var payloadType: UnsafeRawPointer?
     /// Of the whole node.
     package var byteCount: UInt32
-    /// The kind in the lowest byte, and above it when the node was made, in steps of 2^24 ns (17 ms) modulo 2^24
-    /// (78 hours).
+    /// In the lowest byte the kind and whether it is a call (`callBit`), and above it when the node was made, in steps
+    /// of 2^24 ns (17 ms) modulo 2^24 (78 hours).
     private var kindAndTime: UInt32
 
     /// Where the payload starts: 16-byte aligned.
@@ -51,10 +53,20 @@ package enum NodeKind: UInt8 {
     }
 
     package var kind: NodeKind {
-        // Safe: only kinds are stored in the lowest byte.
-        @inline(__always) get { unsafe unsafeBitCast(UInt8(truncatingIfNeeded: kindAndTime), to: NodeKind.self) }
+        // Safe: only kinds are stored in the lowest seven bits.
+        @inline(__always) get {
+            unsafe unsafeBitCast(UInt8(truncatingIfNeeded: kindAndTime & 0x7f), to: NodeKind.self)
+        }
         @inline(__always) set { kindAndTime = kindAndTime & ~0xff | UInt32(newValue.rawValue) }
     }
+
+    /// Whether somebody waits for the answer to this message or request: a `CallTrailer` behind the payload says who.
+    /// A change of kind ends it.
+    package var isCall: Bool {
+        @inline(__always) get { kindAndTime & Self.callBit != 0 }
+        @inline(__always) set { kindAndTime = newValue ? kindAndTime | Self.callBit : kindAndTime & ~Self.callBit }
+    }
+    private static let callBit: UInt32 = 0x80
 
     /// How long ago it was made.
     func age(at now: MonotonicTime) -> Duration {

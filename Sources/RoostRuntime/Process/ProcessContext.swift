@@ -82,7 +82,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
             case .message: .message(node.takePayload(as: Message.self))
             case .down: .down(Self.takeDown(node, process))
             case .exit: .exit(node.takePayload(as: ExitSignal.self))
-            case .reply, .signal, .undeliverable: nil
+            case .reply, .request, .signal, .undeliverable: nil
             }
         }
     }

@@ -203,6 +203,8 @@ final class ProcessExtras {
     var observers = TieTable<Reference, Observer>()
     /// Monitors that this process holds on others.
     var monitors = TieTable<Reference, Pid>()
+    /// The call it waits in, and the calls it has not answered.
+    var calls = CallState()
     /// Why it was told to end, or ended.
     var exitReason: ExitReason?
     var hasWarnedOfMailbox = false

@@ -56,6 +56,7 @@ enum StraightLine {
             dropEntry(process)
             roost_handler_end()
         }
+        scheduler.endCall(of: process)
         if let newest = unsafe Mailbox.close(process) { unsafe appendUnsorted(newest, to: process, scheduler) }
         while let node = scheduler.popQueue(of: process) {
             process.block.turnsSinceExit = 0  // the bound is one deinit's, not all of them

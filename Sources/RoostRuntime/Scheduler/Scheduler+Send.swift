@@ -53,6 +53,7 @@ extension SchedulerRef {
         process.block.queueCount &-= 1
         let node = unsafe Node(header)
         process.charge(byteCount: -node.byteCount)
+        if unsafe header.pointee.isCall { noteReceived(node, by: process) }
         return node
     }
 
@@ -76,6 +77,7 @@ extension SchedulerRef {
         let process = unsafe makeProcess(StraightLine.cleanUp, heapLimit: .max)
         process.block.flags.insert([.isCleaningUp, .isFinished])
         unsafe node.header.pointee.kind = .undeliverable
+        unsafe node.header.pointee.isCall = false
         append(node, to: process)
         enqueueLocal(process)
     }

@@ -39,26 +39,19 @@ extension SchedulerRef {
                 StraightLine.answer(signal, for: Pid(word: target), self)
                 continue
             } else if target != word {
+                refuseCall(node)
                 unsafe header.pointee.kind = .undeliverable
             } else if node.kind == .signal {
                 let signal = node.takePayload(as: Signal.self)
                 free(node)
                 act(on: signal, for: process)
                 continue
-            } else if node.kind == .reply, isLate(node, for: process) {
-                discard(node)
+            } else if node.kind == .reply, takeReply(node, for: process) {
                 continue
             }
             append(node, to: process)
         }
         checkMailbox(of: process)
-    }
-
-    /// Whether the call that `node` answers is over: a call lasts as long as its monitor.
-    private func isLate(_ node: Node, for process: ProcessRef) -> Bool {
-        // Safe: the kind says what the payload is; it is only looked at.
-        let reference = unsafe node.payload.assumingMemoryBound(to: Reply.self).pointee.reference
-        return process.block.extras?.monitors.contains(reference) != true
     }
 
     /// Ends a straight-line process that was told to end before it ever ran. Between turns: nothing of it is on a
@@ -110,6 +103,7 @@ extension SchedulerRef {
             process.extras.observers.add(reference, observer)
         case .demonitor(let reference):
             process.block.extras?.observers.remove(reference)
+            _ = process.block.extras?.calls.pending.remove(reference.number)
         case .inspect(let body):
             body(process)
         }
@@ -311,6 +305,7 @@ extension SchedulerRef {
     }
 
     private func tellOthers(of pid: Pid, _ reason: ExitReason, _ extras: ProcessExtras) {
+        failPendingCalls(of: reason, extras)
         extras.links.forEach { link, _ in sendSignal(.exit(from: pid, reason: reason, isLink: true), to: link) }
         extras.observers.forEach { reference, observer in tell(observer, of: pid, reference, reason) }
         extras.monitors.forEach { reference, target in sendSignal(.demonitor(reference: reference), to: target) }

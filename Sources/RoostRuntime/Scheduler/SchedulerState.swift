@@ -47,6 +47,8 @@ enum SchedulerCommand: Sendable {
     /// `now`, for other threads.
     let publishedNow: Atomic<UInt64>
     var now: MonotonicTime
+    /// What the next call that starts here is numbered; see `nextCallNumber`.
+    var lastCallNumber: UInt64 = 0
     /// Reductions left until the next poll while there are processes to run.
     var pollCredit: Int64 = 0
     /// Turns since it last had nothing to do.

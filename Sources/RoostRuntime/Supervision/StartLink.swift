@@ -87,14 +87,9 @@ extension ProcessContext {
         try wait(until: deadline) { process, node in
             switch node.kind {
             case .reply:
-                // Safe: the kind says what the payload is; it is only looked at until it is taken.
-                guard unsafe node.payload.assumingMemoryBound(to: Reply.self).pointee.reference == reference else {
-                    return nil
-                }
-                _ = node.takePayload(as: Reply.self)
-                return .ready
+                return unsafe node.trailer.pointee.number == reference.number ? .ready : nil
             case .down:
-                // Safe: as above.
+                // Safe: the kind says what the payload is; it is only looked at until it is taken.
                 guard unsafe node.payload.assumingMemoryBound(to: Down.self).pointee.reference == reference else {
                     return nil
                 }
@@ -105,7 +100,7 @@ extension ProcessContext {
                     return nil
                 }
                 return .toldToEnd(node.takePayload(as: ExitSignal.self))
-            case .message, .signal, .undeliverable: return nil
+            case .message, .request, .signal, .undeliverable: return nil
             }
         }
     }

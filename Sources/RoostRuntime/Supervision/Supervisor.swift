@@ -271,10 +271,13 @@ public struct Supervisor: Sendable, Hashable {
                 Request(content: content($0))
             }
             return try answer.get()
-        } catch CallError.ended(let reason) {
-            throw SupervisorError.ended(reason)
-        } catch CallError.timedOut(let duration) {
-            throw SupervisorError.timedOut(duration)
+        } catch let error as CallError {
+            switch error.cause {
+            case .ended(let reason): throw SupervisorError.ended(reason)
+            case .timedOut(let duration): throw SupervisorError.timedOut(duration)
+            case .noProcess: throw SupervisorError.ended(.noProcess)
+            case .callingItself, .unanswered: throw error
+            }
         }
     }
 }

@@ -120,3 +120,11 @@ extension ExitReason {
     var isHeapLimit: Bool { if case .heapLimit = self { true } else { false } }
     var isMailboxLimit: Bool { if case .mailboxLimit = self { true } else { false } }
 }
+
+extension CallError {
+    var isTimeout: Bool { if case .timedOut = cause { true } else { false } }
+    var isNoProcess: Bool { if case .noProcess = cause { true } else { false } }
+    var isUnanswered: Bool { if case .unanswered = cause { true } else { false } }
+    var isCallingItself: Bool { if case .callingItself = cause { true } else { false } }
+    var endReason: ExitReason? { if case .ended(let reason) = cause { reason } else { nil } }
+}
