@@ -36,6 +36,8 @@ uint32_t roost_account_generation(const roost_account *account) {
   return __atomic_load_n(&account->generation, __ATOMIC_ACQUIRE);
 }
 
+void roost_malloc_trim(void) { malloc_trim(0); }
+
 #if defined(ROOST_STACK_PER_PROCESS)
 bool roost_malloc_is_accounted(void) { return false; }
 void *roost_block_allocate(size_t size) { return malloc(size); }

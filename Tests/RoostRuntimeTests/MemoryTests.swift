@@ -87,7 +87,7 @@ extension RuntimeTests {
                     await runtime.waitForProcessCount(0)
                 }
                 #expect(
-                    ProcessTable.slotCount - before <= 16 * ProcessTable.chunkCount, "60,000 processes, 1,500 at a time"
+                    ProcessTable.slotCount - before <= 16 * ProcessTable.batchCount, "60,000 processes, 1,500 at a time"
                 )
             }
         }
@@ -288,7 +288,7 @@ extension RuntimeTests {
     }
 }
 
-private func residentPageCount() -> Int {
+func residentPageCount() -> Int {
     let file = fopen("/proc/self/statm", "r")!
     defer { fclose(file) }
     var bytes = [UInt8](repeating: 0, count: 128)

@@ -196,6 +196,8 @@ bool roost_malloc_is_accounted(void);
 // Storage of the runtime's own that is charged to no account (the runtime keeps that book itself).
 void *_Nullable roost_block_allocate(size_t size);
 void roost_block_free(void *_Nonnull block);
+// Gives free pages inside malloc's arenas to the kernel (malloc_trim(3)).
+void roost_malloc_trim(void);
 
 // Tells ThreadSanitizer that what was written before the memory at `address` was handed over is seen by who took it
 // over: it does not see the locks of Swift's Synchronization. Nothing in other builds.

@@ -110,6 +110,12 @@ enum External {
     }
 
     static func takeSlot() -> ProcessRef { slots.withLock { $0.take() } }
+
+    /// Gives back what is kept free.
+    static func giveBack() {
+        allocator.withLock { $0.giveBack() }
+        slots.withLock { $0.drain() }
+    }
 }
 
 extension UInt {

@@ -18,9 +18,10 @@ internal import Synchronization
 /// **M3.** A wake flag is never slept through: `notify` sets the flag, then looks for `waiting`; `wait` writes
 /// `waiting`, then looks for flags. Both are sequentially consistent, so one of them sees the other.
 enum Mailbox {
-    static let empty: UInt = 0
-    static let waiting: UInt = 1
-    static let closed: UInt = 2
+    /// Zero, so that a slot whose pages went back to the kernel is closed (`ProcessTable`).
+    static let closed: UInt = 0
+    static let empty: UInt = 1
+    static let waiting: UInt = 2
 
     enum PushOutcome { case pushed, pushedAndMustEnqueue, closed }
 
@@ -67,7 +68,7 @@ enum Mailbox {
     /// Everything sent, newest first, or nil. Owner only.
     @inline(__always)
     static func take(_ process: ProcessRef) -> UnsafeMutablePointer<NodeHeader>? {
-        guard process.block.inbox.load(ordering: .relaxed) > closed else { return nil }
+        guard process.block.inbox.load(ordering: .relaxed) > waiting else { return nil }
         let value = process.block.inbox.exchange(empty, ordering: .acquiring)
         return unsafe UnsafeMutablePointer(bitPattern: value)
     }
@@ -78,6 +79,6 @@ enum Mailbox {
     /// Ends the mailbox and returns what was still in it, newest first. Owner only.
     static func close(_ process: ProcessRef) -> UnsafeMutablePointer<NodeHeader>? {
         let value = process.block.inbox.exchange(closed, ordering: .acquiringAndReleasing)
-        return unsafe value > closed ? UnsafeMutablePointer(bitPattern: value) : nil
+        return unsafe value > waiting ? UnsafeMutablePointer(bitPattern: value) : nil
     }
 }

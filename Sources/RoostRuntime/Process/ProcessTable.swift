@@ -6,15 +6,27 @@ internal import Synchronization
 
 /// All process slots of the program, in one reserved range of addresses.
 ///
-/// A slot, once made, stays readable for ever and always holds a `ProcessControlBlock`: whoever has a stale pid reads a
-/// generation that differs, never freed memory. The range is reserved without access and opened chunk by chunk.
+/// A slot stays readable for ever: whoever has a stale pid reads a generation that differs, never memory of something
+/// else. The range is reserved without access and opened span by span.
+///
+/// **T1.** A slot of zeros is a free one: no pid has generation 0, a mailbox of 0 is closed. So the pages of a span
+/// without processes go back to the kernel while stale pids may still look at them. A slot that is taken again begins
+/// with a generation that no pid of its span has had: `Span.generation`. Test: `MemoryReturnTests.stalePids`.
 @safe enum ProcessTable {
     /// Processes that can exist at once; the reserved addresses cost nothing until used. Erlang's default is 2^20, its
     /// limit 2^27.
     static let capacity = 1 << 24
-    /// Slots that are opened together.
-    static let chunkCount = 1024
+    /// Slots that move between schedulers at once.
+    static let batchCount = 1024
     static let stride = MemoryLayout<ProcessControlBlock>.stride
+    /// Slots that are opened, and whose memory is given back, together: the fewest, but at least 512, that fill whole
+    /// pages.
+    static let spanCount = {
+        var count = 512
+        while count * stride % Int(getpagesize()) != 0 { count *= 2 }
+        return count
+    }()
+    static let spanByteCount = spanCount * stride
 
     /// The start of the range; set by `reserve`, never changed.
     private static var base: UnsafeMutablePointer<ProcessControlBlock> {
@@ -35,18 +47,13 @@ internal import Synchronization
         unsafe roost_accounts_set(map, stride)
     }()
 
-    private struct Free: ~Copyable {
-        /// Slots that were used before, as a list through `runNext`, in batches.
-        var batches: [(head: UInt, count: Int)] = []
-        var opened = 0
-    }
-    private static let free = Mutex(Free())
+    private static let slots = Mutex(FreeSlots())
     private static let openedCount = Atomic<Int>(0)
 
     /// The slot of `index`, which must have been opened: any index of a pid has.
     @inline(__always)
     static func slot(_ index: UInt32) -> ProcessRef {
-        // Safe: only indices below `openedCount` are ever in a pid, and opened slots stay initialised.
+        // Safe: only indices below `openedCount` are ever in a pid, and opened slots stay readable, as T1 says.
         unsafe ProcessRef(base + Int(index))
     }
 
@@ -60,66 +67,174 @@ internal import Synchronization
 
     static var slotCount: Int { openedCount.load(ordering: .acquiring) }
 
+    // MARK: Free slots
+
     /// A list of free slots linked through `runNext`.
-    static func takeBatch() -> (head: UInt, count: Int) {
-        free.withLock { free in
-            if let batch = free.batches.popLast() { return batch }
-            let start = free.opened
-            guard start + chunkCount <= capacity else {
-                fatalError("more than \(capacity) processes at once")
-            }
-            let pages = unsafe UnsafeMutableRawPointer(base + start)
-            guard unsafe mprotect(pages, chunkCount * stride, PROT_READ | PROT_WRITE) == 0 else {
-                fatalError("out of memory: cannot open \(chunkCount) process slots, errno \(errno)")
-            }
-            for index in start..<start + chunkCount {
-                let account = roost_account(freed_by_others: 0, generation: 0, index: UInt32(index))
-                unsafe (base + index).initialize(to: ProcessControlBlock(unused: account))
-                slot(UInt32(index)).block.runNext = index + 1 < start + chunkCount ? UInt(index + 2) : 0
-            }
-            free.opened = start + chunkCount
-            openedCount.store(free.opened, ordering: .releasing)
-            return (head: UInt(start + 1), count: chunkCount)
+    static func takeBatch() -> (head: UInt, count: Int) { locked { $0.take() } }
+
+    /// Gives back a list of free slots that takeBatch, or several calls of it, gave.
+    static func putBatch(head: UInt, count: Int) { locked { $0.put(head, count) } }
+
+    private static func locked<Result>(_ body: (inout FreeSlots) -> Result) -> Result {
+        slots.withLock { slots in
+            unsafe roost_taken_over(base)
+            defer { unsafe roost_handed_over(base) }
+            return body(&slots)
         }
     }
 
-    static func putBatch(head: UInt, count: Int) {
-        free.withLock { $0.batches.append((head: head, count: count)) }
+    /// Gives access to the next `spanCount` slots, which are all zeros. The lock of `slots` is held.
+    fileprivate static func openSpan() {
+        let start = openedCount.load(ordering: .relaxed)
+        guard start + spanCount <= capacity else { fatalError("more than \(capacity) processes at once") }
+        let pages = unsafe UnsafeMutableRawPointer(base + start)
+        guard unsafe mprotect(pages, spanByteCount, PROT_READ | PROT_WRITE) == 0 else {
+            fatalError("out of memory: cannot open \(spanCount) process slots, errno \(errno)")
+        }
+        openedCount.store(start + spanCount, ordering: .releasing)
+    }
+
+    /// Writes what is not zero in a slot of zeros. `next` is the index + 1 of the slot after it in a list.
+    fileprivate static func makeSlot(_ index: Int, generation: UInt32, next: UInt) {
+        // Safe: the slot is free, and nothing but its account is looked at by others.
+        unsafe (base + index).pointee.account.index = UInt32(index)
+        unsafe withUnsafeMutablePointer(to: &(base + index).pointee.account) {
+            unsafe roost_account_set_generation($0, generation)
+        }
+        unsafe (base + index).pointee.runNext = next
+    }
+
+    /// Gives the pages of a span of free slots to the kernel. (madvise(2))
+    fileprivate static func releasePages(ofSpan span: Int) {
+        // Safe: T1.
+        unsafe _ = madvise(UnsafeMutableRawPointer(base + span * spanCount), spanByteCount, MADV_DONTNEED)
+    }
+
+    // MARK: Memory given back
+
+    /// Begins a round of giving back: see `Surplus`.
+    static func beginRelease(everything: Bool) {
+        locked { $0.surplus.begin($0.empty.count, everything: everything) }
+    }
+
+    /// One slice of work, some tens of microseconds; see `SharedBlockPool.releaseSlice`.
+    static func releaseSlice(sortsBatches: Bool) -> Bool {
+        locked { $0.releaseSlice(sortsBatches: sortsBatches) }
+    }
+
+    /// Bytes of opened slots, and of those that have no pages.
+    static var figures: (opened: Int, released: Int) {
+        locked { (slotCount * stride, $0.released.count * spanByteCount) }
     }
 }
 
-extension ProcessControlBlock {
-    fileprivate init(unused account: roost_account) {
-        self.account = account
-        inbox = Atomic(Mailbox.closed)
-        wakeFlags = Atomic(0)
-        flags = []
-        publishedHome = Atomic(0)
-        runNext = 0
-        unsafe queueHead = nil
-        unsafe queueTail = nil
-        publishedQueueCount = Atomic(0)
-        mailboxLimit = .max
-        publishedStatus = Atomic(ProcessStatus.free.rawValue)
-        priority = .normal
-        timer = .none
-        unsafe operations = StraightLine.operations
-        entry = nil
-        unsafe object = nil
-        unsafe stackCopy = nil
-        unsafe stackPointer = nil
-        stackByteCount = 0
-        stackCapacity = 0
-        publishedAllocatedByteCount = Atomic(0)
-        publishedHeldByteCount = Atomic(0)
-        heapLimit = .max
-        publishedReductions = Atomic(0)
-        extras = nil
-        turnsSinceExit = 0
-        passesLeft = 0
-        waitKind = .events
-        startStepHigh = 0
-        startStepLow = 0
+/// The free slots that no scheduler has: batches as they came, and past `batchesMax` sorted by span.
+private struct FreeSlots: ~Copyable {
+    /// `spanCount` slots in a row.
+    struct Span {
+        /// Its free slots here, as a list through `runNext`.
+        var head: UInt = 0
+        var freeCount = 0
+        /// No pid of a slot of this span has had this generation or a later one; of use while it has no pages.
+        var generation: UInt32 = 1
+        /// Where it is in `partial` or `empty`, while it is in one.
+        var position = -1
+    }
+
+    static let batchesMax = 8
+
+    private var batches: [(head: UInt, count: Int)] = []
+    private var spans: [Span] = []
+    /// Spans with some free slots, with free slots only, and those without pages.
+    private var partial: [Int] = []
+    private(set) var empty: [Int] = []
+    private(set) var released: [Int] = []
+    var surplus = Surplus()
+
+    mutating func take() -> (head: UInt, count: Int) {
+        if let batch = batches.popLast() { return batch }
+        if let span = partial.popLast() ?? takeEmpty() {
+            let batch = (head: spans[span].head, count: spans[span].freeCount)
+            spans[span].head = 0
+            spans[span].freeCount = 0
+            spans[span].position = -1
+            return batch
+        }
+        if let span = released.popLast() { return fill(span) }
+        ProcessTable.openSpan()
+        spans.append(Span())
+        return fill(spans.count - 1)
+    }
+
+    private mutating func takeEmpty() -> Int? {
+        guard let span = empty.popLast() else { return nil }
+        surplus.note(empty.count)
+        return span
+    }
+
+    /// Makes the slots of a span of zeros.
+    private func fill(_ span: Int) -> (head: UInt, count: Int) {
+        let (first, count) = (span * ProcessTable.spanCount, ProcessTable.spanCount)
+        for index in first..<first + count {
+            let next = index + 1 < first + count ? UInt(index + 2) : 0
+            ProcessTable.makeSlot(index, generation: spans[span].generation, next: next)
+        }
+        return (head: UInt(first + 1), count: count)
+    }
+
+    mutating func put(_ head: UInt, _ count: Int) {
+        if batches.count < Self.batchesMax { batches.append((head: head, count: count)) } else { sort(head) }
+    }
+
+    /// Puts each slot of a list back into its span.
+    private mutating func sort(_ head: UInt) {
+        var next = head
+        while next != 0 {
+            let word = next
+            let process = ProcessTable.slot(UInt32(word - 1))
+            next = process.block.runNext
+            let span = Int(word - 1) / ProcessTable.spanCount
+            process.block.runNext = spans[span].head
+            spans[span].head = word
+            spans[span].freeCount += 1
+            if spans[span].position < 0 {
+                spans[span].position = partial.count
+                partial.append(span)
+            }
+            if spans[span].freeCount == ProcessTable.spanCount { becomeEmpty(span) }
+        }
+    }
+
+    private mutating func becomeEmpty(_ span: Int) {
+        // The last of `partial` takes its place.
+        let position = spans[span].position
+        let last = partial.removeLast()
+        if last != span {
+            partial[position] = last
+            spans[last].position = position
+        }
+        empty.append(span)
+    }
+
+    mutating func releaseSlice(sortsBatches: Bool) -> Bool {
+        if sortsBatches, let batch = batches.popLast() {
+            sort(batch.head)
+            surplus.grow(to: empty.count)
+            return true
+        }
+        guard surplus.target > 0, let span = empty.popLast() else { return false }
+        surplus.target -= 1
+        surplus.note(empty.count)
+        let first = span * ProcessTable.spanCount
+        for index in first..<first + ProcessTable.spanCount {
+            spans[span].generation = max(spans[span].generation, ProcessTable.slot(UInt32(index)).generation)
+        }
+        spans[span].head = 0
+        spans[span].freeCount = 0
+        spans[span].position = -1
+        ProcessTable.releasePages(ofSpan: span)
+        released.append(span)
+        return surplus.target > 0
     }
 }
 
@@ -141,20 +256,20 @@ struct SlotCache: ~Copyable {
         process.block.runNext = head
         head = UInt(process.block.account.index) + 1
         count += 1
-        if count >= 2 * ProcessTable.chunkCount { shed() }
+        if count >= 2 * ProcessTable.batchCount { shed() }
     }
 
     private mutating func shed() {
         let first = head
         var last = ProcessTable.slot(UInt32(head - 1))
-        for _ in 1..<ProcessTable.chunkCount { last = ProcessTable.slot(UInt32(last.block.runNext - 1)) }
+        for _ in 1..<ProcessTable.batchCount { last = ProcessTable.slot(UInt32(last.block.runNext - 1)) }
         head = last.block.runNext
         last.block.runNext = 0
-        count -= ProcessTable.chunkCount
-        ProcessTable.putBatch(head: first, count: ProcessTable.chunkCount)
+        count -= ProcessTable.batchCount
+        ProcessTable.putBatch(head: first, count: ProcessTable.batchCount)
     }
 
-    /// Gives everything back, at the end of the scheduler.
+    /// Gives everything back: at the end of the scheduler, and when it has long had nothing to do.
     mutating func drain() {
         if count > 0 { ProcessTable.putBatch(head: head, count: count) }
         head = 0

@@ -205,6 +205,12 @@ public final class Runtime: @unchecked Sendable {
         if isIdle { idleMask.bitwiseOr(bit, ordering: .relaxed) } else { idleMask.bitwiseAnd(~bit, ordering: .relaxed) }
     }
 
+    /// Whether all schedulers but `scheduler` sleep, for all it can know.
+    func isIdle(but scheduler: SchedulerRef) -> Bool {
+        let others = schedulers.count == 64 ? UInt64.max : 1 << UInt64(schedulers.count) - 1
+        return idleMask.load(ordering: .relaxed) | 1 << UInt64(scheduler.state.index) == others
+    }
+
     /// Answers a sleeping scheduler's standing request for work: gives it up to half of the processes here that may
     /// move.
     ///

@@ -45,6 +45,10 @@ extension SchedulerRef {
     }
 
     private func sleepUntilWoken() {
+        if releaseMemorySlice() {
+            poll(milliseconds: 0)
+            return fireTimers()
+        }
         guard fallAsleep() else { return }
         poll(milliseconds: millisecondsToSleep())
         wakeUp()
@@ -83,7 +87,8 @@ extension SchedulerRef {
 
     /// Until the next timer, rounded up; without end where there is none.
     func millisecondsToSleep() -> CInt {
-        guard let deadline = state.timers.nextDeadline() else { return -1 }
+        let timer = state.timers.nextDeadline()
+        guard let deadline = nextRelease.map({ timer == nil ? $0 : min($0, timer!) }) ?? timer else { return -1 }
         guard deadline > state.now else { return 0 }
         let nanoseconds = deadline.nanoseconds - state.now.nanoseconds
         return CInt(min((nanoseconds + 999_999) / 1_000_000, 3_600_000))
@@ -108,6 +113,7 @@ extension SchedulerRef {
         let thread = unsafe roost_thread_current()
         state.busyTurns &+= 1
         state.statistics.turns &+= 1
+        state.release.isNeeded = true
         collectInbox(of: process)
         if endIfNeverStarted(process) { return }
         process.block.status = .running

@@ -110,7 +110,7 @@ extension ProcessRef {
     /// Whether `takeNode` would find something.
     package var hasMessages: Bool {
         @inline(__always) get {
-            unsafe block.queueHead != nil || block.inbox.load(ordering: .relaxed) > Mailbox.closed
+            unsafe block.queueHead != nil || block.inbox.load(ordering: .relaxed) > Mailbox.waiting
         }
     }
 

@@ -46,6 +46,7 @@ enum SchedulerCommand: Sendable {
     let statistics = SchedulerCounters()
     /// `now`, for other threads.
     let publishedNow: Atomic<UInt64>
+    var release: ReleaseRound
     var now: MonotonicTime
     /// What the next call that starts here is numbered; see `nextCallNumber`.
     var lastCallNumber: UInt64 = 0
@@ -70,6 +71,7 @@ enum SchedulerCommand: Sendable {
         now = start
         publishedNow = Atomic(start.nanoseconds)
         timers = TimerWheel(start: start)
+        release = ReleaseRound(now: start)
         unsafe scratch = nil
         unsafe scratchRelease = nil
         poller = try Poller()

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
+
 /// A timer of one scheduler's wheel. Stale after it fired or was cancelled, and then harmless.
 package struct TimerReference: Hashable, Sendable {
     /// Slot + 1; 0 for none.
@@ -44,11 +46,27 @@ struct TimerEntry {
     /// position that is current. A longer timer waits there and is sorted in again.
     static let tickMax: UInt64 = 63 << 30
     private static let chunkBits = 10
+    private static let chunkCount = 1 << chunkBits
+    private static let chunkByteCount = chunkCount * MemoryLayout<TimerEntry>.stride
 
     private var heads: [UInt32] = Array(repeating: 0, count: levelCount * slotCount)
     private var occupied: [UInt64] = Array(repeating: 0, count: levelCount)
-    private var chunks: [UnsafeMutablePointer<TimerEntry>] = unsafe []
-    private var freeHead: UInt32 = 0
+    /// `chunkCount` entries that are mapped and unmapped together.
+    @safe private struct Chunk {
+        /// nil while it has no memory.
+        var entries: UnsafeMutablePointer<TimerEntry>?
+        /// Slot + 1 of the first free entry.
+        var freeHead: UInt32 = 0
+        var freeCount: UInt32 = 0
+        /// No reference to an entry of this chunk has had this generation or a later one; of use while it has no
+        /// memory.
+        var generation: UInt32 = 1
+    }
+
+    private var chunks: [Chunk] = []
+    /// The chunk that new timers come from, and others that have free entries or no memory.
+    private var current = 0
+    private var available: [Int] = []
     private var elapsed: UInt64 = 0
     private let start: MonotonicTime
     private(set) var count = 0
@@ -56,15 +74,14 @@ struct TimerEntry {
     init(start: MonotonicTime) { self.start = start }
 
     deinit {
-        // Not `for unsafe chunk in`: swift-format 6.3.1 joins the two words.
-        for index in unsafe chunks.indices { unsafe chunks[index].deallocate() }
+        for index in chunks.indices { unmap(index) }
     }
 
     @inline(__always)
     private func entry(_ slot: UInt32) -> UnsafeMutablePointer<TimerEntry> {
         let index = Int(slot &- 1)
-        // Safe: slots are only made by `allocate`, chunks are freed with the wheel.
-        return unsafe chunks[index >> Self.chunkBits] + (index & (1 << Self.chunkBits - 1))
+        // Safe: an armed timer's chunk has memory.
+        return unsafe chunks[index >> Self.chunkBits].entries.unsafelyUnwrapped + (index & (Self.chunkCount - 1))
     }
 
     /// Arms a timer. A time that has passed is due at the next `takeDue`.
@@ -83,7 +100,9 @@ struct TimerEntry {
 
     /// Removes the timer if it is still armed and returns what it would have done.
     mutating func cancel(_ reference: TimerReference) -> TimerAction? {
-        guard reference.slot != 0 else { return nil }
+        guard reference.slot != 0, unsafe chunks[Int(reference.slot &- 1) >> Self.chunkBits].entries != nil else {
+            return nil
+        }
         let timer = unsafe entry(reference.slot)
         guard unsafe timer.pointee.generation == reference.generation, unsafe timer.pointee.isArmed else { return nil }
         unlink(reference.slot)
@@ -182,31 +201,84 @@ struct TimerEntry {
     }
 
     private mutating func allocate() -> UInt32 {
-        if freeHead == 0 {
-            let capacity = 1 << Self.chunkBits
-            let chunk = UnsafeMutablePointer<TimerEntry>.allocate(capacity: capacity)
-            let first = unsafe UInt32(chunks.count * capacity + 1)
-            for index in 0..<capacity {
-                let next = index + 1 < capacity ? first + UInt32(index) + 1 : 0
-                unsafe (chunk + index).initialize(
-                    to: TimerEntry(
-                        next: next, previous: 0, generation: 1, level: 0, position: 0, isArmed: false, tick: 0,
-                        action: .wake(0)))
-            }
-            unsafe chunks.append(chunk)
-            freeHead = first
-        }
-        let slot = freeHead
-        freeHead = unsafe entry(slot).pointee.next
+        if chunks.isEmpty || chunks[current].freeHead == 0 { findFree() }
+        let slot = chunks[current].freeHead
+        chunks[current].freeHead = unsafe entry(slot).pointee.next
+        chunks[current].freeCount &-= 1
         return slot
     }
 
     private mutating func release(_ slot: UInt32) {
+        let index = Int(slot &- 1) >> Self.chunkBits
         let timer = unsafe entry(slot)
         unsafe timer.pointee.isArmed = false
         unsafe timer.pointee.generation &+= 1
-        unsafe timer.pointee.next = freeHead
-        freeHead = slot
+        unsafe timer.pointee.next = chunks[index].freeHead
+        if chunks[index].freeHead == 0, index != current { available.append(index) }
+        chunks[index].freeHead = slot
+        chunks[index].freeCount &+= 1
         count -= 1
+    }
+
+    /// Makes a chunk with a free entry the current one.
+    private mutating func findFree() {
+        if let next = available.popLast() {
+            current = next
+        } else {
+            chunks.append(Chunk())
+            current = chunks.count - 1
+        }
+        if unsafe chunks[current].entries == nil { map(current) }
+    }
+
+    private mutating func map(_ index: Int) {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS
+        let map = unsafe mmap(nil, Self.chunkByteCount, PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard unsafe map != MAP_FAILED, let map = unsafe map else {
+            fatalError("out of memory: mmap of \(Self.chunkByteCount) bytes for timers failed with errno \(errno)")
+        }
+        let entries = unsafe map.bindMemory(to: TimerEntry.self, capacity: Self.chunkCount)
+        let first = UInt32(index * Self.chunkCount + 1)
+        for offset in 0..<Self.chunkCount {
+            unsafe (entries + offset).initialize(
+                to: TimerEntry(
+                    next: offset + 1 < Self.chunkCount ? first + UInt32(offset) + 1 : 0, previous: 0,
+                    generation: chunks[index].generation, level: 0, position: 0, isArmed: false, tick: 0,
+                    action: .wake(0)))
+        }
+        unsafe chunks[index].entries = unsafe entries
+        chunks[index].freeHead = first
+        chunks[index].freeCount = UInt32(Self.chunkCount)
+    }
+
+    private func unmap(_ index: Int) {
+        if let entries = unsafe chunks[index].entries { unsafe _ = munmap(entries, Self.chunkByteCount) }
+    }
+
+    // MARK: Memory given back
+
+    /// Bytes of entries that have memory.
+    var byteCount: Int { chunks.count { unsafe $0.entries != nil } * Self.chunkByteCount }
+
+    /// Gives the memory of up to `countMax` chunks without a timer back to the kernel, but for the one that new timers
+    /// come from. True when there may be more. Each call looks at every chunk: one to a thousand timers.
+    mutating func releaseChunks(_ countMax: Int) -> Bool {
+        var left = countMax
+        for index in chunks.indices where index != current && chunks[index].freeCount == Self.chunkCount {
+            if left == 0 { return true }
+            left -= 1
+            release(chunk: index)
+        }
+        return false
+    }
+
+    private mutating func release(chunk index: Int) {
+        // Safe: it has free entries only, so it has memory; stale references are stopped by `cancel`.
+        let entries = unsafe chunks[index].entries.unsafelyUnwrapped
+        var generation = chunks[index].generation
+        for offset in 0..<Self.chunkCount { generation = unsafe max(generation, entries[offset].generation) }
+        unmap(index)
+        // Still in `available`: it is mapped again when it is its turn.
+        unsafe chunks[index] = Chunk(generation: generation)
     }
 }
