@@ -22,8 +22,8 @@ struct ReleaseRound {
     var turns: UInt64 = 0
     /// Turns of all schedulers at the last trim of malloc's arenas.
     var turnsAtTrim: UInt64 = 0
-    /// Whether another round could find something: a scheduler that has nothing to do sleeps without end at last.
-    var isNeeded = true
+    /// Turns of this scheduler when there was nothing more to give back: until there are more, it sleeps without end.
+    var turnsAtEnd: UInt64?
 
     init(now: MonotonicTime) { due = now + Self.interval }
 }
@@ -35,7 +35,7 @@ extension SchedulerRef {
     /// looked for before the next slice. Scheduler's thread, with nothing to run.
     func releaseMemorySlice() -> Bool {
         if state.release.stage == .none {
-            guard state.release.isNeeded, state.now >= state.release.due else { return false }
+            guard let due = nextRelease, state.now >= due else { return false }
             beginRelease()
         }
         let quiet = state.release.isQuiet
@@ -49,8 +49,7 @@ extension SchedulerRef {
         case .malloc:
             trimMalloc()
             state.release.stage = .none
-            // What could be given back is given back: no more rounds until something has run.
-            state.release.isNeeded = false
+            state.release.turnsAtEnd = state.statistics.turns.value
         }
         return true
     }
@@ -60,8 +59,8 @@ extension SchedulerRef {
         // Who does this has nothing else to do, and does not keep the others from seeing that all is quiet.
         unsafe state.runtime.markIdle(state.index, true)
         let isQuiet = unsafe state.runtime.isIdle(but: self)
-        state.release.isQuiet = isQuiet && state.release.turns == state.statistics.turns
-        state.release.turns = state.statistics.turns
+        state.release.isQuiet = isQuiet && state.release.turns == state.statistics.turns.value
+        state.release.turns = state.statistics.turns.value
         state.release.stage = .timers
         if state.release.isQuiet {
             state.blocks.giveBack()
@@ -81,7 +80,9 @@ extension SchedulerRef {
     }
 
     /// Until the next round, for a scheduler that would sleep longer; nil when none is needed.
-    var nextRelease: MonotonicTime? { state.release.isNeeded ? state.release.due : nil }
+    var nextRelease: MonotonicTime? {
+        state.release.turnsAtEnd == state.statistics.turns.value ? nil : state.release.due
+    }
 }
 
 extension Runtime {

@@ -113,7 +113,6 @@ extension SchedulerRef {
         let thread = unsafe roost_thread_current()
         state.busyTurns &+= 1
         state.statistics.turns &+= 1
-        state.release.isNeeded = true
         collectInbox(of: process)
         if endIfNeverStarted(process) { return }
         process.block.status = .running
