@@ -22,6 +22,8 @@ void roost_drop_frames(roost_thread *t);
 static inline void roost_held_less(const roost_thread *t) {
   if (t->held == 0 && t->preemption_disabled == 0 && t->reductions < 0) roost_reductions_spent();
 }
+// A dirty job's reductions are spent: looks whether it may go on (dirty.c).
+void roost_dirty_point(roost_thread *t);
 // Prints what was kept for the message of a trap that did not come.
 void roost_flush_report(roost_thread *t);
 

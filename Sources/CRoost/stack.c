@@ -251,6 +251,7 @@ __attribute__((noinline, cold)) void roost_reductions_spent(void) {
     __builtin_trap();
   }
   if (t->held != 0) return;  // asked again by roost_held_less
+  if (t->dirty != NULL) return roost_dirty_point(t);
   t->outcome = ROOST_PREEMPTED;
   roost_switch_to_scheduler(t, false);
 }

@@ -98,6 +98,7 @@ typedef struct roost_thread {
   struct roost_once *_Nullable once;       // initialisers of globals that run, innermost first
   void *_Nullable streams[ROOST_STREAMS_MAX];  // streams that the process has locked
   void *_Nullable accesses[2];                 // open accesses of the process that is about to stop, for a moment
+  struct roost_dirty *_Nullable dirty;         // the job that runs, on a dirty thread
 } roost_thread;
 
 extern _Thread_local roost_thread roost_tls __attribute__((tls_model("initial-exec")));
@@ -133,7 +134,7 @@ static inline void roost_handler_end(void) { roost_tls.preemption_disabled = 1; 
 
 // Prepares this thread to run processes: maps its process stack with a guard below, and an alternate signal stack.
 // Returns 0, or an errno.
-int roost_thread_attach(size_t stack_size, size_t guard_size, size_t reserve_size, void *_Nonnull scheduler);
+int roost_thread_attach(size_t stack_size, size_t guard_size, size_t reserve_size, void *_Nullable scheduler);
 // Unmaps what attach mapped. No process may be running.
 void roost_thread_detach(void);
 
@@ -162,6 +163,28 @@ static inline bool roost_stack_per_process(void) { return roost_has_stack_per_pr
 // Moves `size` bytes and leaves zeros. A call that no optimiser looks into, for values whose owner changes hands before
 // a destructor runs.
 void roost_move_out(void *_Nonnull to, void *_Nonnull from, size_t size);
+
+// --- Dirty jobs --------------------------------------------------------------------------------------------------
+// A job of a process runs on a dirty thread as processes do on a scheduler's: from the top of the thread's process
+// stack, until it returns, traps, or is abandoned (outcome ROOST_PREEMPTED; its frames are gone). It is never resumed.
+
+typedef struct roost_dirty {
+  int64_t deadline;      // atomic: from when on it is abandoned, CLOCK_MONOTONIC nanoseconds; INT64_MAX: not cancelled
+  bool has_exceeded;     // it went over its process's heap limit; its own thread only
+  // Called once then, at depth one, with the bytes that the process holds.
+  void (*_Nonnull exceeded)(struct roost_dirty *_Nonnull dirty, int64_t live);
+  void *_Nullable job;  // of whoever made it
+} roost_dirty;
+
+// Reductions of a job from one look at whether it is cancelled to the next.
+#define ROOST_DIRTY_REDUCTIONS 4000
+
+// Asks the job to end; `grace` nanoseconds from now it is abandoned at a reduction point. Any thread; the earliest
+// stands.
+void roost_dirty_cancel(roost_dirty *_Nonnull dirty, int64_t grace);
+bool roost_dirty_is_cancelled(const roost_dirty *_Nonnull dirty);
+// As new: for what is run after the job. The thread that ran it.
+void roost_dirty_renew(roost_dirty *_Nonnull dirty);
 
 // --- Traps -------------------------------------------------------------------------------------------------------
 
@@ -192,6 +215,8 @@ void roost_accounts_set(void *_Nullable base, size_t stride);
 int64_t roost_account_take(roost_account *_Nonnull account);
 void roost_account_set_generation(roost_account *_Nonnull account, uint32_t generation);
 uint32_t roost_account_generation(const roost_account *_Nonnull account);
+// Books `bytes` on the process of `generation`, if it is still that one. Any thread.
+void roost_account_add(roost_account *_Nonnull account, uint32_t generation, int64_t bytes);
 bool roost_malloc_is_accounted(void);
 // Storage of the runtime's own that is charged to no account (the runtime keeps that book itself).
 void *_Nullable roost_block_allocate(size_t size);

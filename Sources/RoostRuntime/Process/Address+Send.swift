@@ -76,7 +76,7 @@ enum External {
     }
 
     static func discard(_ node: Node) {
-        node.destroyPayload()
+        Dirty.destroyPayload(of: node)
         let address = unsafe UInt(bitPattern: node.header)
         allocator.withLock { unsafe $0.free(address.pointer, byteCount: node.byteCount) }
     }

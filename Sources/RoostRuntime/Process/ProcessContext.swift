@@ -12,9 +12,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     /// The process that runs. Every use of a context is inside its process: it can be neither copied nor captured by
     /// another.
     var process: ProcessRef {
-        guard let process = SchedulerRef.currentProcess else {
-            preconditionFailure("a ProcessContext was used outside its process")
-        }
+        guard let process = SchedulerRef.currentProcess else { Dirty.refuseContext() }
         return process
     }
 

@@ -44,7 +44,7 @@ internal import Synchronization
     @inline(never)
     private static func takeMessage() -> UnsafeMutableRawPointer? {
         guard let process = SchedulerRef.currentProcess, let scheduler = SchedulerRef.current else {
-            preconditionFailure("a ProcessContext was used outside its process")
+            Dirty.refuseContext()
         }
         if process.block.flags.contains(.isExiting) { return nil }
         process.checkIsNotMatching()

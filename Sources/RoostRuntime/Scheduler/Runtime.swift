@@ -48,6 +48,13 @@ public struct RuntimeConfiguration: Sendable {
     public var mailboxWarningCount = 100_000
     /// Contained traps and abandoned processes may have lost so many bytes before the runtime asks its owner to drain.
     public var leakedByteCountMax = 1 << 30
+    /// Threads for `dirty(.cpu)`, 0...64. 0: one for each core this program may run on, as the BEAM has.
+    public var dirtyCPUThreadCount = 0
+    /// Threads for `dirty(.io)`, 1...1,024: how many blocking calls can be open at once. BEAM: 10.
+    public var dirtyIOThreadCount = 10
+    /// How long a dirty job may go on after nobody waits for it, 1 ms...1 h, before it is abandoned at a reduction
+    /// point: what it holds then is lost. As long as a child has to shut down.
+    public var dirtyCancellationGrace = Duration.seconds(5)
 
     public init() {}
 
@@ -64,6 +71,11 @@ public struct RuntimeConfiguration: Sendable {
         check("stack-reserve-bytes", stackReserveByteCount, 16 << 10...stackByteCount / 2)
         check("stack-guard-bytes", stackGuardByteCount, 64 << 10...1 << 30)
         check("max-leaked-bytes", leakedByteCountMax, 1 << 20...1 << 40)
+        check("dirty-cpu-threads", dirtyCPUThreadCount, 0...64)
+        check("dirty-io-threads", dirtyIOThreadCount, 1...1_024)
+        if dirtyCancellationGrace < .milliseconds(1) || dirtyCancellationGrace > .seconds(3_600) {
+            problems.append("dirty-cancellation-grace is \(dirtyCancellationGrace); use 1 ms...1 h")
+        }
         if heapByteCountMax < 0 { problems.append("max-heap-bytes is \(heapByteCountMax); use 0 (no limit) or more") }
         if !problems.isEmpty { throw .invalidConfiguration(problems) }
     }
@@ -88,6 +100,8 @@ public final class Runtime: @unchecked Sendable {
     private(set) var schedulers: [SchedulerRef] = []
     private var threads: [pthread_t] = []
     private let report: (@Sendable (RuntimeEvent) -> Void)?
+    private let dirtyCPU: DirtyThreads
+    private let dirtyIO: DirtyThreads
 
     private let idleMask = Atomic<UInt64>(0)
     private let liveCount = Atomic<Int>(0)
@@ -116,6 +130,11 @@ public final class Runtime: @unchecked Sendable {
         try configuration.validate()
         self.configuration = configuration
         report = onEvent
+        dirtyCPU = DirtyThreads(
+            .cpu,
+            threadCountMax: configuration.dirtyCPUThreadCount == 0
+                ? Runtime.coreCount() : configuration.dirtyCPUThreadCount)
+        dirtyIO = DirtyThreads(.io, threadCountMax: configuration.dirtyIOThreadCount)
         _ = ProcessTable.reserve
         roost_install_trap_handlers()
         let count = configuration.schedulerCount == 0 ? Runtime.coreCount() : configuration.schedulerCount
@@ -149,7 +168,8 @@ public final class Runtime: @unchecked Sendable {
     /// Stops the schedulers where they stand, without ending their processes, and frees what is theirs. Not from a
     /// process.
     ///
-    /// Orderly shutdown is the business of supervisors: end the processes first.
+    /// Orderly shutdown is the business of supervisors: end the processes first. A dirty thread that runs a job is not
+    /// waited for, as it may be stuck in native code: it ends when the job does.
     public func stop() {
         precondition(
             SchedulerRef.current == nil, "Runtime.stop was called on one of its schedulers; call it from another thread"
@@ -157,6 +177,7 @@ public final class Runtime: @unchecked Sendable {
         guard isRunning.exchange(false, ordering: .sequentiallyConsistent) else { return }
         for scheduler in schedulers { scheduler.post(.run { SchedulerRef.current?.state.isStopping = true }) }
         for thread in threads { pthread_join(thread, nil) }
+        for pool in DirtyPool.allCases { dirtyThreads(pool).stop() }
         unsafe Unmanaged.passUnretained(self).release()
     }
 
@@ -174,6 +195,20 @@ public final class Runtime: @unchecked Sendable {
     /// Counters of each scheduler. Read while they are written: each counter is right, their sum may be of different
     /// moments.
     public var statistics: [SchedulerStatistics] { schedulers.map { $0.state.statistics.values } }
+
+    /// Counters of the threads for `dirty(pool)`.
+    public func dirtyStatistics(of pool: DirtyPool) -> DirtyPoolStatistics {
+        roost_enter()
+        defer { roost_leave() }
+        return dirtyThreads(pool).currentStatistics
+    }
+
+    func dirtyThreads(_ pool: DirtyPool) -> DirtyThreads {
+        switch pool {
+        case .cpu: dirtyCPU
+        case .io: dirtyIO
+        }
+    }
 
     func processStarted() { liveCount.add(1, ordering: .relaxed) }
     func processEnded() { liveCount.subtract(1, ordering: .relaxed) }

@@ -193,7 +193,7 @@ extension SchedulerRef {
     func landTrap(of process: ProcessRef) {
         state.statistics.traps &+= 1
         settleAccount(of: process)
-        let trap = takeTrap(leaked: max(0, process.block.allocatedByteCount))
+        let trap = Self.takeTrap(leaked: max(0, process.block.allocatedByteCount))
         unsafe state.runtime.countTrap(trap)
         if process.block.flags.contains(.isCleaningUp) { return goOnCleaningUp(process) }
         let refused = unsafe roost_thread_current().pointee.refused
@@ -243,7 +243,8 @@ extension SchedulerRef {
         enqueueLocal(process)
     }
 
-    private func takeTrap(leaked: Int) -> Trap {
+    /// What has trapped on this thread, which runs nothing else since.
+    static func takeTrap(leaked: Int) -> Trap {
         unsafe withUnsafeMutablePointer(to: &roost_thread_current().pointee.trap) { trap in
             let count = unsafe Int(trap.pointee.frame_count)
             let frames = unsafe withUnsafeBytes(of: &trap.pointee.frames) { bytes in
