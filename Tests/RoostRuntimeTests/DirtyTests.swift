@@ -182,7 +182,7 @@ extension RuntimeTests {
                     try process.dirty(.io) {
                         // As a sender that looked the process up before it ended.
                         withoutPreemption {
-                            let node = NodeMaker.make(TrapsInDeinit(.none), kind: .message, for: pid) {
+                            let node = NodeMaker.make(TrapsInDeinit(.none), kind: .message, for: pid, at: .now()) {
                                 External.allocate(byteCount: $0)
                             }
                             Discarded.shared.withLock { $0 = UInt(bitPattern: node.header) }
