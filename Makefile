@@ -14,7 +14,7 @@ ROOST := .build/release/roost
 CC := $(shell command -v cc || command -v clang)
 BENCH := Benchmarks/.build
 
-.PHONY: help run release test bench bench-tools lint format build sanitize fuzz conformance install deps clean
+.PHONY: help run release test prove bench bench-tools lint format build sanitize fuzz conformance install deps clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,6 +39,10 @@ test: ## every test: units, integration, conformance
 conformance: release ## Autobahn cases 1-7, 9 and 10 against a fresh daemon
 	@Scripts/deps build test
 	@Scripts/conformance base $(ROOST)
+
+prove: ## the models of the lock-free parts (Proof/), checked with spin
+	@Scripts/deps build test
+	@Scripts/prove
 
 lint: ## formatting, and the sizes of files and functions
 	@Scripts/lint

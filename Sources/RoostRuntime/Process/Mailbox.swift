@@ -17,6 +17,8 @@ internal import Synchronization
 /// is not `closed`, and `closed` is written by the exchange that takes the last nodes.
 /// **M3.** A wake flag is never slept through: `notify` sets the flag, then looks for `waiting`; `wait` writes
 /// `waiting`, then looks for flags. Both are sequentially consistent, so one of them sees the other.
+///
+/// `Proof/mailbox.pml` is this file's model, which spin checks (`make prove`): who changes one changes the other.
 enum Mailbox {
     /// Zero, so that a slot whose pages went back to the kernel is closed (`ProcessTable`).
     static let closed: UInt = 0

@@ -250,7 +250,7 @@ public final class Runtime: @unchecked Sendable {
     /// move.
     ///
     /// Stealing is done by the victim, between turns, so run queues need no atomics. A sleeping scheduler asks by its
-    /// bit in the mask.
+    /// bit in the mask. Model: `Proof/share.pml`.
     func share(from scheduler: SchedulerRef) {
         let idle = idleMask.load(ordering: .relaxed) & ~(1 << UInt64(scheduler.state.index))
         guard idle != 0 else { return }

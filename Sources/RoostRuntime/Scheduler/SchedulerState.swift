@@ -25,6 +25,7 @@ enum SchedulerCommand: Sendable {
     ///
     /// **S1.** A scheduler sleeps only after it has replaced `idle` by `asleep`; whoever replaces `asleep` wakes it. So
     /// a process pushed here is either seen before the sleep or ends it. Test: `SchedulerTests.noLostWakeUp`.
+    /// Model: `Proof/scheduler.pml`, of this word, the commands and `poke`.
     let inbound: Atomic<UInt>
     let commands: Mutex<[SchedulerCommand]>
     let hasCommands: Atomic<Bool>
