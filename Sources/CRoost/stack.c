@@ -128,6 +128,7 @@ uint32_t roost_start(roost_entry entry, void *argument) {
 uint32_t roost_resume(void *sp) { return enter(&roost_tls, sp); }
 
 roost_stack *roost_stack_create(size_t size) { (void)size; abort(); }
+void *roost_stack_stopped(const roost_stack *stack, size_t *size) { (void)stack, (void)size; abort(); }
 void roost_stack_destroy(roost_stack *stack) { (void)stack; abort(); }
 uint32_t roost_stack_start(roost_stack *stack, roost_entry entry, void *argument) {
   (void)stack, (void)entry, (void)argument;
@@ -215,6 +216,11 @@ uint32_t roost_stack_start(roost_stack *stack, roost_entry entry, void *argument
   starting.entry = entry;
   starting.argument = argument;
   return enter(t, stack, prepare_stack(stack->high, announce_entry, NULL));
+}
+
+void *roost_stack_stopped(const roost_stack *stack, size_t *size) {
+  *size = stack->high - (uintptr_t)stack->sp;
+  return stack->sp;
 }
 
 uint32_t roost_stack_resume(roost_stack *stack) { return enter(&roost_tls, stack, stack->sp); }

@@ -156,6 +156,8 @@ roost_stack *_Nonnull roost_stack_create(size_t size);
 void roost_stack_destroy(roost_stack *_Nonnull stack);
 uint32_t roost_stack_start(roost_stack *_Nonnull stack, roost_entry _Nonnull entry, void *_Nullable argument);
 uint32_t roost_stack_resume(roost_stack *_Nonnull stack);
+// The used part of the stack of a process that has stopped: where it starts, and its length.
+void *_Nonnull roost_stack_stopped(const roost_stack *_Nonnull stack, size_t *_Nonnull size);
 // A variable, for Swift imports this header without knowing of the sanitizer.
 extern const bool roost_has_stack_per_process;
 static inline bool roost_stack_per_process(void) { return roost_has_stack_per_process; }
@@ -194,6 +196,12 @@ void roost_install_trap_handlers(void);
 
 // Walks frame pointers from `frame` while they stay inside [low, high). Returns how many addresses it wrote.
 uint32_t roost_walk_frames(uintptr_t frame, uintptr_t low, uintptr_t high, uintptr_t *_Nonnull out, uint32_t max);
+
+// The same for a process that has stopped: `image` is a copy of the `size` bytes of its stack from `sp`, its stack
+// pointer, on (inspect.c).
+uint32_t roost_walk_image(const void *_Nonnull image, uintptr_t sp, size_t size, uintptr_t *_Nonnull out, uint32_t max);
+// The same for the process that runs on this thread, from the caller on.
+uint32_t roost_walk_own_frames(uintptr_t *_Nonnull out, uint32_t max);
 
 // Writes the demangled name of `address`'s function into `out` (always terminated); false when unknown.
 bool roost_symbol_name(uintptr_t address, char *_Nonnull out, size_t size, uintptr_t *_Nonnull offset);

@@ -195,8 +195,13 @@ private final class EventRelay: Sendable {
                 "contained crashes have lost too much memory: draining, restart the program",
                 metadata: ["runtime.leaked-bytes": "\(byteCount)"])
             leakLimitReached.withLock { $0 }?()
-        case .longMailbox(let pid, let count):
-            logger.warning("long mailbox", metadata: ["process.pid": "\(pid)", "process.messages": "\(count)"])
+        case .longMailbox(let process, let count):
+            logger.warning(
+                "long mailbox",
+                metadata: [
+                    "process.pid": "\(process.pid)", "process.label": "\(process.label ?? "")",
+                    "process.messages": "\(count)",
+                ])
         }
     }
 }

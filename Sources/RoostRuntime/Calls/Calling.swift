@@ -112,7 +112,7 @@ internal import Synchronization
         }
         defer { process.disarmTimer(scheduler) }
         while true {
-            process.park()
+            process.park(in: .call)
             scheduler.collectInbox(of: process)
             if process.isExiting { return nil }
             if let reply = takeReply(process) { return reply }

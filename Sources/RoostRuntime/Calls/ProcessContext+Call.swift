@@ -87,7 +87,7 @@ extension ProcessContext {
     ) throws -> Answer? {
         precondition(!call.isOver, "the answer to a call of \(call.request) to \(call.callee) was received before")
         let deadline = timeout.map { MonotonicTime.now() + $0 }
-        let outcome: Result<Answer, CallError>? = try wait(until: deadline) { process, node in
+        let outcome: Result<Answer, CallError>? = try wait(until: deadline, in: .call) { process, node in
             switch node.kind {
             case .down where Self.reference(ofDown: node) == call.reference:
                 let reason = Self.takeDown(node, process).reason

@@ -4,6 +4,8 @@ internal import CRoost
 
 /// A task of Swift's concurrency that a process waits for. There is no queue: it begins as it is made.
 final class AwaitedTask<Value: Sendable>: OutsideWork, @unchecked Sendable {  // `phase` orders what changes
+    override var waitKind: WaitKind { .task }
+
     private let result = Parcel<Result<Value, any Error>>()
     private var task: Task<Void, Never>?
 

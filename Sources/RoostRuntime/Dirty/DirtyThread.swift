@@ -88,7 +88,8 @@ final class DirtyThread: @unchecked Sendable {
             return byteCount
         case Int(ROOST_TRAPPED):
             let refused = unsafe roost_thread_current().pointee.refused
-            let trap = SchedulerRef.takeTrap(leaked: max(0, byteCount))
+            let trap = SchedulerRef.takeTrap(
+                of: ProcessName(pid: job.pid, label: nil), leaked: max(0, byteCount))
             runtime.countTrap(trap)
             job.ending =
                 refused == 0

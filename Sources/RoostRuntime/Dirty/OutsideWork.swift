@@ -50,6 +50,9 @@ class OutsideWork: @unchecked Sendable {
             .exchanged
     }
 
+    /// What the process waits in, for the inspection.
+    var waitKind: WaitKind { .dirty }
+
     var isDone: Bool { phase.load(ordering: .sequentiallyConsistent) == Phase.done.rawValue }
     var isDropped: Bool { phase.load(ordering: .sequentiallyConsistent) == Phase.dropped.rawValue }
 
@@ -94,7 +97,7 @@ class OutsideWork: @unchecked Sendable {
                 giveUp()
                 return false
             }
-            process.park()
+            process.park(in: waitKind)
             scheduler.collectInbox(of: process)
         }
     }

@@ -5,6 +5,16 @@ internal import CRoost
 // What a process says of itself.
 
 extension ProcessContext {
+    /// What this process is called in reports, error texts and the inspection.
+    public var label: String? { process.block.extras?.label }
+
+    /// Calls this process `label`; nil takes the label away. (OTP 27: `proc_lib:set_label/1`.)
+    public func setLabel(_ label: String?) {
+        roost_enter()
+        defer { roost_leave() }
+        if label != nil || process.block.extras != nil { process.extras.label = label }
+    }
+
     /// How this process is chosen among the runnable ones of its scheduler.
     public var priority: ProcessPriority { process.block.priority }
 

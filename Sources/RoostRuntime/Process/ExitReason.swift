@@ -101,13 +101,18 @@ public final class Trap: Sendable, CustomStringConvertible {
     package let frames: [UInt]
     /// Bytes the process had allocated and not freed; what its abandoned frames owned is among them and is lost.
     public let leakedByteCount: Int
+    /// Whose code it was.
+    public let process: ProcessName?
 
-    package init(kind: Kind, message: String?, address: UInt, frames: [UInt], leakedByteCount: Int) {
+    package init(
+        kind: Kind, message: String?, address: UInt, frames: [UInt], leakedByteCount: Int, process: ProcessName? = nil
+    ) {
         self.kind = kind
         self.message = message
         self.address = address
         self.frames = frames
         self.leakedByteCount = leakedByteCount
+        self.process = process
     }
 
     /// The function of each frame, innermost first. Looks the names up in the symbol table: microseconds a frame.
@@ -119,9 +124,12 @@ public final class Trap: Sendable, CustomStringConvertible {
         }
     }
 
+    /// With the label of its process, where it has one: a pid says nothing to who reads a log.
+    private var owner: String { process?.label.map { " of \"\($0)\"" } ?? "" }
+
     public var description: String {
         let text = message.map { ": \($0)" } ?? ""
         let place = frames.first.map { " in \(Symbol(at: $0).name)" } ?? ""
-        return "trapped (\(kind.rawValue))\(text)\(place)"
+        return "trapped (\(kind.rawValue))\(text)\(place)\(owner)"
     }
 }

@@ -68,9 +68,11 @@ package enum NodeKind: UInt8 {
     }
     private static let callBit: UInt32 = 0x80
 
-    /// How long ago it was made.
+    /// How long ago it was made, to 17 ms.
     func age(at now: MonotonicTime) -> Duration {
-        .nanoseconds(Int64((Self.step(now) &- kindAndTime) &>> 8) << 24)
+        let steps = (Self.step(now) &- (kindAndTime & ~0xff)) &>> 8
+        // Schedulers read the clock at moments of their own: a node may be from the near future.
+        return steps > 0xff_ff00 ? .zero : .nanoseconds(Int64(steps) << 24)
     }
 
     /// The time as `kindAndTime` has it.

@@ -126,7 +126,8 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     /// With `destroysTaken` the payload of the node that `take` accepted is still to be destroyed: as handler code, and
     /// after the node has left the mailbox, so that a deinit that traps is not run again when the mailbox is destroyed.
     func wait<Result>(
-        until deadline: MonotonicTime?, destroysTaken: Bool = false, _ take: (ProcessRef, Node) -> Result?
+        until deadline: MonotonicTime?, destroysTaken: Bool = false, in kind: WaitKind = .receive,
+        _ take: (ProcessRef, Node) -> Result?
     ) throws(ProcessExit) -> Result? {
         roost_enter()
         defer { roost_leave() }
@@ -156,7 +157,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
             guard process.block.queueCount == before else { continue }
             try process.throwIfExiting()
             if let deadline, process.isPast(deadline, scheduler) { return nil }
-            process.park()
+            process.park(in: kind)
         }
     }
 
@@ -172,7 +173,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         defer { process.disarmTimer(scheduler) }
         try process.throwIfExiting()
         while !process.isPast(deadline, scheduler) {
-            process.park()
+            process.park(in: .sleep)
             scheduler.collectInbox(of: process)
             try process.throwIfExiting()
         }

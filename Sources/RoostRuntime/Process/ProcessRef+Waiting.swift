@@ -7,8 +7,9 @@ internal import Synchronization
 
 extension ProcessRef {
     /// Gives up the thread until a message, a signal or a wake flag arrives; spurious returns happen.
-    package func park() {
+    package func park(in kind: WaitKind = .receive) {
         checkMayPark()
+        block.waitKind = kind
         roost_park()
         block.wakeFlags.store(0, ordering: .sequentiallyConsistent)
     }

@@ -69,6 +69,7 @@ internal import Synchronization
         guard let process = SchedulerRef.currentProcess else { return false }
         process.block.wakeFlags.store(0, ordering: .sequentiallyConsistent)
         process.checkMayPark()
+        process.block.waitKind = .receive
         return !process.block.flags.contains(.isExiting)
     }
 }

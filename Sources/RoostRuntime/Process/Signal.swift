@@ -23,8 +23,9 @@ package enum Signal: Sendable {
     case unlink(from: Pid)
     case monitor(reference: Reference, observer: Observer)
     case demonitor(reference: Reference)
-    /// Runs on the process's scheduler between its turns.
-    case inspect(@Sendable (ProcessRef) -> Void)
+    /// Runs on the process's scheduler, between its turns or inside one, where it takes its messages in; with nil where
+    /// the process has ended.
+    case inspect(@Sendable (ProcessRef?) -> Void)
 }
 
 /// Who is told that a process has ended.

@@ -104,7 +104,8 @@ enum StraightLine {
         switch signal {
         case .link(let from): scheduler.sendSignal(.exit(from: pid, reason: .noProcess, isLink: true), to: from)
         case .monitor(let reference, let observer): scheduler.tell(observer, of: pid, reference, .noProcess)
-        case .exit, .unlink, .demonitor, .inspect: break
+        case .inspect(let body): body(nil)
+        case .exit, .unlink, .demonitor: break
         }
     }
 

@@ -66,6 +66,7 @@ extension Runtime {
         // Safe: a context is empty; its type parameter changes nothing about how the closure is called.
         process.block.entry = unsafe unsafeBitCast(Code(body: body), to: Code<Never>.self).body
         process.block.priority = options.priority
+        if let label = options.label { process.extras.label = label }
         if options.isPinned { process.block.flags.insert(.isPinned) }
         if let limit = options.mailboxCountMax { process.block.mailboxLimit = UInt32(clamping: limit) }
         if let link { process.extras.links.add(link, ()) }

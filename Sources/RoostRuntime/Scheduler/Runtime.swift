@@ -13,17 +13,21 @@ public struct ProcessOptions: Sendable {
     public var mailboxCountMax: Int?
     /// How it is chosen among the runnable processes of its scheduler; not inherited from who starts it.
     public var priority = ProcessPriority.normal
+    /// What the process is called in reports, error texts and the inspection; see `ProcessContext.setLabel`.
+    public var label: String?
     /// It never leaves the scheduler that it was started on.
     package var isPinned = false
     /// Where it starts; nil: where it is started, or the next in turn for one started from outside.
     package var schedulerIndex: Int?
 
     public init(
-        heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil, priority: ProcessPriority = .normal
+        heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil, priority: ProcessPriority = .normal,
+        label: String? = nil
     ) {
         self.heapByteCountMax = heapByteCountMax
         self.mailboxCountMax = mailboxCountMax
         self.priority = priority
+        self.label = label
     }
 }
 
@@ -88,7 +92,7 @@ public enum RuntimeEvent: Sendable {
     case abandoned(leakedByteCount: Int)
     /// Traps and abandoned processes have lost more than `leakedByteCountMax`: drain and restart the program. Once.
     case leakLimitReached(byteCount: Int)
-    case longMailbox(Pid, messageCount: Int)
+    case longMailbox(ProcessName, messageCount: Int)
 }
 
 /// A set of schedulers and the processes on them.

@@ -86,7 +86,7 @@ extension SchedulerRef {
         let warningCount = unsafe state.runtime.configuration.mailboxWarningCount
         if process.block.queueCount > warningCount, !process.extras.hasWarnedOfMailbox {
             process.extras.hasWarnedOfMailbox = true
-            unsafe state.runtime.report(.longMailbox(process.pid, messageCount: Int(process.block.queueCount)))
+            unsafe state.runtime.report(.longMailbox(process.name, messageCount: Int(process.block.queueCount)))
         }
     }
 
@@ -193,7 +193,7 @@ extension SchedulerRef {
     func landTrap(of process: ProcessRef) {
         state.statistics.traps &+= 1
         settleAccount(of: process)
-        let trap = Self.takeTrap(leaked: max(0, process.block.allocatedByteCount))
+        let trap = Self.takeTrap(of: process.name, leaked: max(0, process.block.allocatedByteCount))
         unsafe state.runtime.countTrap(trap)
         if process.block.flags.contains(.isCleaningUp) { return goOnCleaningUp(process) }
         let refused = unsafe roost_thread_current().pointee.refused
@@ -244,7 +244,7 @@ extension SchedulerRef {
     }
 
     /// What has trapped on this thread, which runs nothing else since.
-    static func takeTrap(leaked: Int) -> Trap {
+    static func takeTrap(of process: ProcessName, leaked: Int) -> Trap {
         unsafe withUnsafeMutablePointer(to: &roost_thread_current().pointee.trap) { trap in
             let count = unsafe Int(trap.pointee.frame_count)
             let frames = unsafe withUnsafeBytes(of: &trap.pointee.frames) { bytes in
@@ -268,7 +268,7 @@ extension SchedulerRef {
             let text = message.last?.isNewline == true ? String(message.dropLast()) : message
             return unsafe Trap(
                 kind: kind, message: text.isEmpty ? nil : text, address: trap.pointee.address, frames: frames,
-                leakedByteCount: leaked)
+                leakedByteCount: leaked, process: process)
         }
     }
 

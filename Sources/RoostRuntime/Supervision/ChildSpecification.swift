@@ -73,7 +73,9 @@ public struct ChildSpecification: Sendable, CustomStringConvertible {
         shutdown: Shutdown = .timeout(.seconds(5)), options: ProcessOptions = ProcessOptions(),
         _ body: @escaping @Sendable (borrowing ProcessContext<Message>) throws -> Void
     ) {
-        self.init(id, restart, significant, shutdown, .worker, ObjectIdentifier(type)) { supervisor, _ in
+        var options = options
+        options.label = options.label ?? id
+        self.init(id, restart, significant, shutdown, .worker, ObjectIdentifier(type)) { [options] supervisor, _ in
             supervisor.spawnLink(receiving: type, options: options, body).pid
         }
     }
