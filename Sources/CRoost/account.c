@@ -71,12 +71,20 @@ static void *start_of(header *h) {
   return shift == 0 ? (void *)h : (char *)(h + 1) - ((size_t)1 << shift);
 }
 
+// Notes who asked for more than the process may hold, for the reason that it ends with.
+__attribute__((noinline, cold)) static void note_growth(roost_thread *t) {
+  if (t->growth_frame_count != 0) return;
+  uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+  t->growth_frame_count =
+      roost_walk_frames(frame, t->stack_low, t->stack_high, t->growth_frames, ROOST_GROWTH_FRAMES_MAX);
+}
+
 // Books `size` bytes on the process that runs on this thread. Over its limit it is stopped at its next reduction point.
 static inline uint64_t charge(roost_thread *t, size_t size) {
   if (t->owner == 0) return 0;
   t->live += (int64_t)size;
   if (__builtin_expect(t->live > t->live_max, 0)) {
-    t->over_heap_limit = 1;
+    note_growth(t);
     t->reductions = -1;
   }
   return t->owner;
@@ -102,7 +110,10 @@ static inline void discharge(roost_thread *t, const header *h) {
 // it.
 static inline bool is_refused(roost_thread *t, size_t size) {
   bool is = t->owner != 0 && (int64_t)size > t->live_max && t->preemption_disabled == 0;
-  if (__builtin_expect(is, 0)) t->refused = size;
+  if (__builtin_expect(is, 0)) {
+    t->refused = size;
+    note_growth(t);
+  }
   return is;
 }
 

@@ -85,19 +85,38 @@ static const symbol *find(uintptr_t address) {
   return address - s->address < (s->size != 0 ? s->size : 4096) ? s : NULL;
 }
 
-bool roost_symbol_name(uintptr_t address, char *out, size_t size, uintptr_t *offset) {
+// The mangled name; NULL when unknown.
+static const char *mangled_name(uintptr_t address, uintptr_t *offset) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, load_symbols);
-  const char *name = NULL;
   const symbol *s = find(address);
   Dl_info info;
   if (s != NULL) {
-    name = s->name;
     *offset = address - s->address;
-  } else if (dladdr((void *)address, &info) != 0 && info.dli_sname != NULL) {
-    name = info.dli_sname;
-    *offset = address - (uintptr_t)info.dli_saddr;
+    return s->name;
   }
+  if (dladdr((void *)address, &info) == 0 || info.dli_sname == NULL) return NULL;
+  *offset = address - (uintptr_t)info.dli_saddr;
+  return info.dli_sname;
+}
+
+bool roost_symbol_is_library(uintptr_t address) {
+  // In Swift's mangling s is the standard library and S with a letter one of its types; the runtime is written in C++.
+  static const char *const starts[] = {"$ss", "$sS", "swift_", "_swift_", "_ZN5swift", "_ZNK5swift", "_Zn", "_ZNSt"};
+  static const char *const names[] = {"malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc",
+                                      "valloc", "pvalloc", "strdup", "charge", "is_refused"};
+  uintptr_t offset;
+  const char *name = mangled_name(address, &offset);
+  if (name == NULL) return true;  // a library that is stripped: the program itself has names, or nothing has
+  for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+    if (strncmp(name, starts[i], strlen(starts[i])) == 0) return true;
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return false;
+}
+
+bool roost_symbol_name(uintptr_t address, char *out, size_t size, uintptr_t *offset) {
+  const char *name = mangled_name(address, offset);
   if (name == NULL) {
     snprintf(out, size, "0x%lx", (unsigned long)address);
     *offset = 0;

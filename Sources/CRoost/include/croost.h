@@ -50,6 +50,7 @@ enum {
 #define ROOST_TRAP_FRAMES_MAX 48
 #define ROOST_TRAP_MESSAGE_MAX 512
 #define ROOST_STREAMS_MAX 4
+#define ROOST_GROWTH_FRAMES_MAX 24
 
 // Written by the signal handler or the reduction hook, read by the scheduler after the landing.
 typedef struct {
@@ -72,7 +73,7 @@ typedef struct roost_thread {
   uint32_t preemption_disabled;  // depth; 0 only in handler code
   uint32_t in_process;           // 1 from the switch to a process until the switch back
   uint32_t in_allocator;         // depth of calls into the C allocator
-  uint32_t over_heap_limit;      // set by the allocator, cleared by the scheduler
+  uint32_t growth_frame_count;   // of `growth_frames`; 0: no allocation of this turn went over the limit
   uint32_t held;                 // locks of libraries that the process holds: not preempted; a trap gives them back
   uint32_t stream_count;
   size_t refused;                // bytes of a block refused in this turn, more than the process may hold; 0: none
@@ -99,6 +100,8 @@ typedef struct roost_thread {
   void *_Nullable streams[ROOST_STREAMS_MAX];  // streams that the process has locked
   void *_Nullable accesses[2];                 // open accesses of the process that is about to stop, for a moment
   struct roost_dirty *_Nullable dirty;         // the job that runs, on a dirty thread
+  // Return addresses of the first allocation in this turn that went over the heap limit, innermost first.
+  uintptr_t growth_frames[ROOST_GROWTH_FRAMES_MAX];
 } roost_thread;
 
 extern _Thread_local roost_thread roost_tls __attribute__((tls_model("initial-exec")));
@@ -205,6 +208,10 @@ uint32_t roost_walk_own_frames(uintptr_t *_Nonnull out, uint32_t max);
 
 // Writes the demangled name of `address`'s function into `out` (always terminated); false when unknown.
 bool roost_symbol_name(uintptr_t address, char *_Nonnull out, size_t size, uintptr_t *_Nonnull offset);
+
+// Whether `address` lies in a function of the Swift runtime, of its standard library or of an allocator: not the place
+// that a programmer looks for.
+bool roost_symbol_is_library(uintptr_t address);
 
 // --- Accounting of malloc ----------------------------------------------------------------------------------------
 

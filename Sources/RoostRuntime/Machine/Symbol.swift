@@ -18,4 +18,7 @@ struct Symbol {
         self.name = name
         self.offset = offset
     }
+
+    /// Whether it is a function of the Swift runtime, of its standard library or of an allocator.
+    static func isLibrary(_ address: UInt) -> Bool { roost_symbol_is_library(address) }
 }

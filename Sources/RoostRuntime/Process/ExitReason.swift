@@ -16,8 +16,8 @@ public enum ExitReason: Sendable {
     case error(any Error)
     /// Its code trapped, or recursed until its stack was used up. Boxed: a trap carries a backtrace.
     case trapped(Trap)
-    /// It held more memory than its `maxHeapSize`.
-    case heapLimit(byteCount: Int, limit: Int)
+    /// It held more memory than its `maxHeapSize`. Boxed: it says where it grew.
+    case heapLimit(HeapOverflow)
     /// More messages waited for it than its mailbox limit.
     case mailboxLimit(messageCount: Int, limit: Int)
     /// The signal `exit(pid, .kill)`. Never the reason of an ended process, which is `.killed`.
@@ -43,8 +43,7 @@ extension ExitReason: CustomStringConvertible {
         case .noProcess: "no such process"
         case .error(let error): "threw \(error)"
         case .trapped(let trap): trap.description
-        case .heapLimit(let byteCount, let limit):
-            "held \(byteCount) bytes; raise its max-heap-size (now \(limit)) to allow it"
+        case .heapLimit(let overflow): overflow.description
         case .mailboxLimit(let messageCount, let limit):
             "\(messageCount) messages waited; raise its mailbox limit (now \(limit)) to allow it"
         }

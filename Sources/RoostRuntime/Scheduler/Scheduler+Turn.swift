@@ -155,8 +155,26 @@ extension SchedulerRef {
         }
     }
 
-    func tellOverHeapLimit(_ process: ProcessRef) {
-        tellToExit(process, .heapLimit(byteCount: process.heapByteCount, limit: process.block.heapLimit))
+    /// Where in its code it grew is known in the turn it did, and not when it is messages that it has too many of.
+    private func tellOverHeapLimit(_ process: ProcessRef, frames: [UInt] = []) {
+        tellToExit(process, heapLimit(of: process, frames: frames))
+    }
+
+    private func heapLimit(of process: ProcessRef, refused: Int = 0, frames: [UInt]) -> ExitReason {
+        .heapLimit(
+            HeapOverflow(
+                byteCount: process.heapByteCount + refused, limit: process.block.heapLimit,
+                heldByteCount: process.block.heldByteCount, frames: frames))
+    }
+
+    /// Who asked for the memory that was too much, in the turn that has just ended.
+    private func growthFrames() -> [UInt] {
+        unsafe withUnsafeMutablePointer(to: &roost_thread_current().pointee) { thread in
+            let count = unsafe Int(thread.pointee.growth_frame_count)
+            return unsafe withUnsafeBytes(of: &thread.pointee.growth_frames) { bytes in
+                unsafe Array(bytes.bindMemory(to: UInt.self).prefix(count))
+            }
+        }
     }
 
     /// Over its limit a process is told to end; a quarter past it there is no more waiting for it to unwind. True when
@@ -165,9 +183,8 @@ extension SchedulerRef {
         let limit = process.block.heapLimit
         guard process.heapByteCount > limit else { return false }
         settleAccount(of: process)
-        unsafe roost_thread_current().pointee.over_heap_limit = 0
         guard process.heapByteCount > limit else { return false }
-        tellOverHeapLimit(process)
+        if !process.block.flags.contains(.isExiting) { tellOverHeapLimit(process, frames: growthFrames()) }
         let isPreempted = process.block.flags.contains(.wasPreempted)
         guard isPreempted, process.heapByteCount > limit + limit / 4 else {
             if !isPreempted { enqueueLocal(process) }  // parked: it runs again to meet its exit
@@ -202,7 +219,7 @@ extension SchedulerRef {
             of: process,
             refused == 0
                 ? .trapped(trap)
-                : .heapLimit(byteCount: process.heapByteCount + refused, limit: process.block.heapLimit))
+                : heapLimit(of: process, refused: refused, frames: growthFrames()))
     }
 
     /// Drops the frames of a process that will not end by itself.

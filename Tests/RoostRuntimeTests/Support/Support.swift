@@ -128,3 +128,7 @@ extension CallError {
     var isCallingItself: Bool { if case .callingItself = cause { true } else { false } }
     var endReason: ExitReason? { if case .ended(let reason) = cause { reason } else { nil } }
 }
+
+extension ExitReason {
+    var heapOverflow: HeapOverflow? { if case .heapLimit(let overflow) = self { overflow } else { nil } }
+}
