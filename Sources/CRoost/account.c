@@ -71,22 +71,22 @@ static void *start_of(header *h) {
   return shift == 0 ? (void *)h : (char *)(h + 1) - ((size_t)1 << shift);
 }
 
-// Notes who asked for more than the process may hold, for the reason that it ends with.
+// Stops the process at its next reduction point, and notes who asked for more than it may hold, for the reason that it
+// ends with.
 __attribute__((noinline, cold)) static void note_growth(roost_thread *t) {
-  if (t->growth_frame_count != 0) return;
+  t->reductions = -1;
+  if (t->over_heap_limit) return;
+  t->over_heap_limit = 1;
   uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
   t->growth_frame_count =
       roost_walk_frames(frame, t->stack_low, t->stack_high, t->growth_frames, ROOST_GROWTH_FRAMES_MAX);
 }
 
-// Books `size` bytes on the process that runs on this thread. Over its limit it is stopped at its next reduction point.
+// Books `size` bytes on the process that runs on this thread.
 static inline uint64_t charge(roost_thread *t, size_t size) {
   if (t->owner == 0) return 0;
   t->live += (int64_t)size;
-  if (__builtin_expect(t->live > t->live_max, 0)) {
-    note_growth(t);
-    t->reductions = -1;
-  }
+  if (__builtin_expect(t->live > t->live_max, 0)) note_growth(t);
   return t->owner;
 }
 

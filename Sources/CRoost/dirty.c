@@ -41,7 +41,6 @@ void roost_dirty_point(roost_thread *t) {
   roost_dirty *dirty = t->dirty;
   t->reductions = ROOST_DIRTY_REDUCTIONS;
   if (t->over_heap_limit) {
-    t->over_heap_limit = 0;
     if (t->live > t->live_max) {
       // As for processes: a quarter past the limit there is no more waiting for it to unwind.
       if (dirty->has_exceeded) return abandon(t);
@@ -51,6 +50,7 @@ void roost_dirty_point(roost_thread *t) {
       dirty->exceeded(dirty, t->live);
       t->preemption_disabled = 0;
     }
+    t->over_heap_limit = 0;
   }
   int64_t deadline = __atomic_load_n(&dirty->deadline, __ATOMIC_ACQUIRE);
   if (deadline != INT64_MAX && now() >= deadline) abandon(t);

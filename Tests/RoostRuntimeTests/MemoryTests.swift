@@ -280,8 +280,8 @@ extension RuntimeTests {
                         await runtime.waitForProcessCount(0)
                         pages.append(residentPageCount())
                     }
-                    // The first rounds fill caches.
-                    if pages[79] > pages[39] + 512 { fatalError("pages after each round: \(pages)") }
+                    // The first rounds fill caches; a round that idled has given them back.
+                    if pages[79] > pages[..<40].max()! + 512 { fatalError("pages after each round: \(pages)") }
                 }
             }
         }

@@ -73,7 +73,7 @@ typedef struct roost_thread {
   uint32_t preemption_disabled;  // depth; 0 only in handler code
   uint32_t in_process;           // 1 from the switch to a process until the switch back
   uint32_t in_allocator;         // depth of calls into the C allocator
-  uint32_t growth_frame_count;   // of `growth_frames`; 0: no allocation of this turn went over the limit
+  uint32_t over_heap_limit;      // set by the allocator, cleared when a turn begins
   uint32_t held;                 // locks of libraries that the process holds: not preempted; a trap gives them back
   uint32_t stream_count;
   size_t refused;                // bytes of a block refused in this turn, more than the process may hold; 0: none
@@ -100,7 +100,8 @@ typedef struct roost_thread {
   void *_Nullable streams[ROOST_STREAMS_MAX];  // streams that the process has locked
   void *_Nullable accesses[2];                 // open accesses of the process that is about to stop, for a moment
   struct roost_dirty *_Nullable dirty;         // the job that runs, on a dirty thread
-  // Return addresses of the first allocation in this turn that went over the heap limit, innermost first.
+  // Return addresses of the allocation that set `over_heap_limit`, innermost first.
+  uint32_t growth_frame_count;
   uintptr_t growth_frames[ROOST_GROWTH_FRAMES_MAX];
 } roost_thread;
 

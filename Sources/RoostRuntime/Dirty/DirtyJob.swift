@@ -45,6 +45,7 @@ internal import Synchronization
 
     private func noteExceeded(_ byteCount: Int64) {
         cancel()
+        exceedingFrames = HeapOverflow.framesOfThread()
         exceedingByteCount.store(Int(byteCount), ordering: .sequentiallyConsistent)
         wakeProcess()
     }

@@ -95,7 +95,10 @@ final class DirtyThread: @unchecked Sendable {
                 refused == 0
                 ? .failed(.trapped(trap))
                 : .failed(
-                    .heapLimit(byteCount: Int(job.heldByteCount) + byteCount + refused, limit: Int(job.heapLimit)))
+                    .heapLimit(
+                        HeapOverflow(
+                            byteCount: Int(job.heldByteCount) + byteCount + refused, limit: Int(job.heapLimit),
+                            frames: HeapOverflow.framesOfThread())))
         default:
             runtime.countAbandoned(leaked: max(0, byteCount))
             job.ending = .failed(.killed)

@@ -39,6 +39,8 @@ class OutsideWork: @unchecked Sendable {
     var allocatedByteCount = 0
     /// Bytes that the process held when the work took it over its limit; 0: it has not.
     let exceedingByteCount = Atomic<Int>(0)
+    /// Where it asked for them; written before `exceedingByteCount`.
+    var exceedingFrames: [UInt] = []
 
     init(_ pid: Pid, _ phase: Phase) {
         self.pid = pid
@@ -103,7 +105,10 @@ class OutsideWork: @unchecked Sendable {
     }
 
     private func endProcess(_ process: ProcessRef, _ scheduler: SchedulerRef, overLimitBy byteCount: Int) {
-        scheduler.tellToExit(process, .heapLimit(byteCount: byteCount, limit: process.block.heapLimit))
+        let overflow = HeapOverflow(
+            byteCount: byteCount, limit: process.block.heapLimit, heldByteCount: process.block.heldByteCount,
+            frames: exceedingFrames)
+        scheduler.tellToExit(process, .heapLimit(overflow))
     }
 
     /// What the work allocated is the process's own now.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CRoost
+
 /// What a process held when it was over its heap limit, and who asked for the memory that was too much.
 public final class HeapOverflow: Sendable, CustomStringConvertible {
     /// All that was held for the process, in bytes; where one block was larger than the limit, with that block.
@@ -12,11 +14,23 @@ public final class HeapOverflow: Sendable, CustomStringConvertible {
     /// allocation of its own code, but messages that others sent.
     package let frames: [UInt]
 
-    package init(byteCount: Int, limit: Int, heldByteCount: Int, frames: [UInt] = []) {
+    package init(byteCount: Int, limit: Int, heldByteCount: Int = 0, frames: [UInt] = []) {
         self.byteCount = byteCount
         self.limit = limit
         self.heldByteCount = heldByteCount
         self.frames = frames
+    }
+
+    /// Who asked for the memory that was too much, in the turn or job that this thread has just run; empty where it was
+    /// nobody.
+    static func framesOfThread() -> [UInt] {
+        unsafe withUnsafeMutablePointer(to: &roost_thread_current().pointee) { thread in
+            guard unsafe thread.pointee.over_heap_limit != 0 else { return [] }
+            let count = unsafe Int(thread.pointee.growth_frame_count)
+            return unsafe withUnsafeBytes(of: &thread.pointee.growth_frames) { bytes in
+                unsafe Array(bytes.bindMemory(to: UInt.self).prefix(count))
+            }
+        }
     }
 
     /// The innermost function of the process's own code in which it grew over the limit: not one of the standard

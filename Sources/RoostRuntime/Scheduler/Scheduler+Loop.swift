@@ -121,7 +121,7 @@ extension SchedulerRef {
         unsafe thread.pointee.live = Int64(process.block.allocatedByteCount)
         unsafe thread.pointee.live_max = Int64(heapByteCountMax(of: process))
         unsafe thread.pointee.refused = 0
-        unsafe thread.pointee.growth_frame_count = 0
+        unsafe thread.pointee.over_heap_limit = 0
         unsafe thread.pointee.reductions = state.turnReductions
         let outcome = unsafe enter(process, thread)
         let used = unsafe state.turnReductions &- min(thread.pointee.reductions, state.turnReductions)

@@ -167,16 +167,6 @@ extension SchedulerRef {
                 heldByteCount: process.block.heldByteCount, frames: frames))
     }
 
-    /// Who asked for the memory that was too much, in the turn that has just ended.
-    private func growthFrames() -> [UInt] {
-        unsafe withUnsafeMutablePointer(to: &roost_thread_current().pointee) { thread in
-            let count = unsafe Int(thread.pointee.growth_frame_count)
-            return unsafe withUnsafeBytes(of: &thread.pointee.growth_frames) { bytes in
-                unsafe Array(bytes.bindMemory(to: UInt.self).prefix(count))
-            }
-        }
-    }
-
     /// Over its limit a process is told to end; a quarter past it there is no more waiting for it to unwind. True when
     /// it is gone.
     func endIfOverHeapLimit(_ process: ProcessRef) -> Bool {
@@ -184,7 +174,7 @@ extension SchedulerRef {
         guard process.heapByteCount > limit else { return false }
         settleAccount(of: process)
         guard process.heapByteCount > limit else { return false }
-        if !process.block.flags.contains(.isExiting) { tellOverHeapLimit(process, frames: growthFrames()) }
+        if !process.block.flags.contains(.isExiting) { tellOverHeapLimit(process, frames: HeapOverflow.framesOfThread()) }
         let isPreempted = process.block.flags.contains(.wasPreempted)
         guard isPreempted, process.heapByteCount > limit + limit / 4 else {
             if !isPreempted { enqueueLocal(process) }  // parked: it runs again to meet its exit
@@ -219,7 +209,7 @@ extension SchedulerRef {
             of: process,
             refused == 0
                 ? .trapped(trap)
-                : heapLimit(of: process, refused: refused, frames: growthFrames()))
+                : heapLimit(of: process, refused: refused, frames: HeapOverflow.framesOfThread()))
     }
 
     /// Drops the frames of a process that will not end by itself.
