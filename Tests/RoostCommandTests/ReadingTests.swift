@@ -21,6 +21,8 @@ import Testing
             stack-bytes: 512KiB
             max-heap-bytes: 0
             max-leaked-bytes: 5MiB
+            dirty-cpu-threads: 3
+            dirty-io-threads: 40
             drain-timeout: 250ms
             max-connections: 77
             handshake-timeout: 2
@@ -34,6 +36,8 @@ import Testing
         expected.stackByteCount = 512 << 10
         expected.heapByteCountMax = 0
         expected.leakedByteCountMax = 5 << 20
+        expected.dirtyCPUThreadCount = 3
+        expected.dirtyIOThreadCount = 40
         expected.drainTimeout = .milliseconds(250)
         expected.connectionCountMax = 77
         expected.handshakeTimeout = .seconds(2)
@@ -44,6 +48,7 @@ import Testing
         #expect(server.listeners.map(\.address) == expected.listen)
         #expect(server.listeners.allSatisfy { $0.connectionCountMax == 77 && $0.headByteCountMax == 4_096 })
         #expect(server.runtime.leakedByteCountMax == 5 << 20)
+        #expect(server.runtime.dirtyCPUThreadCount == 3 && server.runtime.dirtyIOThreadCount == 40)
         #expect(server.problems() == [])
     }
 

@@ -216,7 +216,7 @@ extension RuntimeTests {
                 await journal.wait(for: ["b ready"])
                 let before = try await outer.whichChildren()
                 let address = try #require(try await outer.address(of: "inner", receiving: Supervisor.Request.self))
-                try await runtime.ask { process in
+                try await runtime.run { process in
                     let find: Result<Pid?, SupervisorError> = try process.call(address) {
                         .init(content: .find(id: "a", ObjectIdentifier(ChildEnding.self), $0))
                     }
@@ -412,7 +412,7 @@ extension RuntimeTests {
         func addsAndRemoves() async throws {
             try await withRuntime { runtime in
                 let supervisor = try await Supervisor.start(in: runtime, strategy: .dynamic)
-                let sums = try await runtime.ask { process in
+                let sums = try await runtime.run { process in
                     let adders = try (0..<3).map { number in
                         try supervisor.startChild(receiving: ReplyAddress<Int>.self, from: process) { child in
                             while true { try child.receive().send(number) }
@@ -504,7 +504,7 @@ extension RuntimeTests {
         func carriesMany() async throws {
             try await withRuntime { runtime in
                 let supervisor = try await Supervisor.start(in: runtime, strategy: .dynamic)
-                let counts = try await runtime.ask { process in
+                let counts = try await runtime.run { process in
                     for _ in 0..<10_000 { try supervisor.startChild(worker("w", restart: .temporary), from: process) }
                     return try supervisor.countChildren(from: process)
                 }

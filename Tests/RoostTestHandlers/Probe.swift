@@ -13,7 +13,15 @@ public final class Probe: Sendable {
     private let made = Atomic<Int>(0)
     private let freed = Atomic<Int>(0)
 
+    private let gate = Atomic<Bool>(false)
+
     public init() {}
+
+    /// What work elsewhere waits for.
+    public var isOpen: Bool {
+        get { gate.load(ordering: .acquiring) }
+        set { gate.store(newValue, ordering: .releasing) }
+    }
 
     public func note(_ event: String) { withoutPreemption { state.withLock { $0.events.append(event) } } }
     func register(_ address: Address<String>) { withoutPreemption { state.withLock { $0.addresses.append(address) } } }

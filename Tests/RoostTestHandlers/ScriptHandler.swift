@@ -98,6 +98,10 @@ public struct ScriptHandler: ConnectionHandler {
             probe.note("waiting")
             try connection.process.sleep(.milliseconds(number))
             connection.send("slept")
+        case "dirty", "await":
+            connection.send("working")
+            probe.note("waiting")
+            connection.send(try workElsewhere(words, connection))
         case "burst":
             for index in 0..<number {
                 if !connection.send(binary: [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: 10_000)) {
@@ -113,6 +117,22 @@ public struct ScriptHandler: ConnectionHandler {
             let pid = connection.process.spawn { _ in throw Asked() }
             _ = connection.process.monitor(pid)
         default: connection.send(line)
+        }
+    }
+
+    /// Has another thread wait until the test opens the probe's gate, and traps there if it is to.
+    private func workElsewhere(_ words: [String], _ connection: borrowing Connection<String>) throws -> String {
+        if words[0] == "await" {
+            return try connection.process.await { [probe] in
+                while !probe.isOpen && !Task.isCancelled { await Task.yield() }
+                probe.note(Task.isCancelled ? "cancelled" : "awaited")
+                return "awaited"
+            }
+        }
+        return try connection.process.dirty(.io) { [probe] in
+            while !probe.isOpen { try Dirty.checkCancellation() }
+            if words.count > 1 { fatalError("asked to trap elsewhere") }
+            return "worked"
         }
     }
 

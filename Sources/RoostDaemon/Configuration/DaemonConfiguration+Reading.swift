@@ -55,6 +55,8 @@ extension DaemonConfiguration {
         integer(.stackBytes, &stackByteCount)
         integer(.maxHeapBytes, &heapByteCountMax)
         integer(.maxLeakedBytes, &leakedByteCountMax)
+        integer(.dirtyCPUThreads, &dirtyCPUThreadCount)
+        integer(.dirtyIOThreads, &dirtyIOThreadCount)
         duration(.drainTimeout, &drainTimeout)
         integer(.maxConnections, &connectionCountMax)
         duration(.handshakeTimeout, &handshakeTimeout)

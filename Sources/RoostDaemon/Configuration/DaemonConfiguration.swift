@@ -13,6 +13,9 @@ package struct DaemonConfiguration: Sendable, Equatable {
     package var stackByteCount: Int
     package var heapByteCountMax: Int
     package var leakedByteCountMax: Int
+    /// 0: one for each core.
+    package var dirtyCPUThreadCount: Int
+    package var dirtyIOThreadCount: Int
     package var drainTimeout: Duration
     /// Of each listener.
     package var connectionCountMax: Int
@@ -31,6 +34,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
         stackByteCount = server.runtime.stackByteCount
         heapByteCountMax = server.runtime.heapByteCountMax
         leakedByteCountMax = server.runtime.leakedByteCountMax
+        dirtyCPUThreadCount = server.runtime.dirtyCPUThreadCount
+        dirtyIOThreadCount = server.runtime.dirtyIOThreadCount
         drainTimeout = server.drainTimeout
         connectionCountMax = listener.connectionCountMax
         handshakeTimeout = listener.handshakeTimeout
@@ -56,6 +61,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
         server.runtime.stackByteCount = stackByteCount
         server.runtime.heapByteCountMax = heapByteCountMax
         server.runtime.leakedByteCountMax = leakedByteCountMax
+        server.runtime.dirtyCPUThreadCount = dirtyCPUThreadCount
+        server.runtime.dirtyIOThreadCount = dirtyIOThreadCount
         server.drainTimeout = drainTimeout
         return server
     }

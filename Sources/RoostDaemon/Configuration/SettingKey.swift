@@ -44,6 +44,8 @@ enum SettingKey: String, CaseIterable {
     case stackBytes = "stack-bytes"
     case maxHeapBytes = "max-heap-bytes"
     case maxLeakedBytes = "max-leaked-bytes"
+    case dirtyCPUThreads = "dirty-cpu-threads"
+    case dirtyIOThreads = "dirty-io-threads"
     case drainTimeout = "drain-timeout"
     case maxConnections = "max-connections"
     case handshakeTimeout = "handshake-timeout"
@@ -59,6 +61,8 @@ enum SettingKey: String, CaseIterable {
         case .stackBytes: .bytes(256 << 10...64 << 20)
         case .maxHeapBytes: .bytes(64 << 10...1 << 40, orZero: true)
         case .maxLeakedBytes: .bytes(1 << 20...1 << 40)
+        case .dirtyCPUThreads: .count(0...64)
+        case .dirtyIOThreads: .count(1...1_024)
         case .drainTimeout: .duration(.zero ... .seconds(86_400))
         case .maxConnections: .count(1...10_000_000)
         case .handshakeTimeout: .duration(.milliseconds(100) ... .seconds(3_600))

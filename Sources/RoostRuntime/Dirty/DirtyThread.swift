@@ -74,6 +74,7 @@ final class DirtyThread: @unchecked Sendable {
             }
             job.allocatedByteCount += land(job, outcome, byteCount)
         }
+        guard roost_malloc_is_accounted() else { return }
         // Safe: slots are never unmapped, and the account is the first field.
         unsafe roost_account_add(
             UnsafeMutableRawPointer(ProcessTable.slot(job.pid.index).pointer).assumingMemoryBound(

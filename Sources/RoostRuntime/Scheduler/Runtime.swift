@@ -85,8 +85,8 @@ public struct RuntimeConfiguration: Sendable {
     }
 }
 
-/// What the runtime has to tell its owner. Called on a scheduler, outside any process: must be quick and must not
-/// block.
+/// What the runtime has to tell its owner. Called on a scheduler or a dirty thread, outside any process: must be quick
+/// and must not block.
 public enum RuntimeEvent: Sendable {
     case trapped(Trap)
     case abandoned(leakedByteCount: Int)

@@ -102,7 +102,7 @@ public struct Supervisor: Sendable, Hashable {
         let settings = SupervisorProcess.Settings(
             parent: .outside, strategy: strategy, intensity: intensity, autoShutdown: autoShutdown,
             children: children, onReport: onReport)
-        return try await runtime.ask { try start(settings, from: $0, isLinked: false, obeying: nil) }
+        return try await runtime.run { try start(settings, from: $0, isLinked: false, obeying: nil) }
     }
 
     static func start<Message>(
@@ -158,7 +158,7 @@ public struct Supervisor: Sendable, Hashable {
 
     @discardableResult
     public func startChild(_ specification: ChildSpecification) async throws -> Pid? {
-        try await runtime.ask { try startChild(specification, from: $0) }
+        try await runtime.run { try startChild(specification, from: $0) }
     }
 
     /// Starts again a child that has been terminated, or has ended and stayed so. (OTP: `restart_child`.)
@@ -173,7 +173,7 @@ public struct Supervisor: Sendable, Hashable {
 
     @discardableResult
     public func restartChild(_ id: String) async throws -> Pid? {
-        try await runtime.ask { try restartChild(id, from: $0) }
+        try await runtime.run { try restartChild(id, from: $0) }
     }
 
     /// Ends a child and waits until it has ended. What is known of it is kept, unless it is temporary. (OTP:
@@ -184,7 +184,7 @@ public struct Supervisor: Sendable, Hashable {
         _ = try ask(process, timeout) { .terminate(.id(id), $0) }
     }
 
-    public func terminateChild(_ id: String) async throws { try await runtime.ask { try terminateChild(id, from: $0) } }
+    public func terminateChild(_ id: String) async throws { try await runtime.run { try terminateChild(id, from: $0) } }
 
     /// Ends the child with `pid` and waits until it has ended: for any strategy. A dynamic supervisor says `notFound`
     /// only of a pid that runs.
@@ -194,7 +194,7 @@ public struct Supervisor: Sendable, Hashable {
         _ = try ask(process, timeout) { .terminate(.pid(pid), $0) }
     }
 
-    public func terminateChild(_ pid: Pid) async throws { try await runtime.ask { try terminateChild(pid, from: $0) } }
+    public func terminateChild(_ pid: Pid) async throws { try await runtime.run { try terminateChild(pid, from: $0) } }
 
     /// Forgets a child that does not run. (OTP: `delete_child`.) Throws `notFound`, `running` or `restarting`.
     public func deleteChild<Message>(
@@ -203,7 +203,7 @@ public struct Supervisor: Sendable, Hashable {
         _ = try ask(process, timeout) { .delete(id: id, $0) }
     }
 
-    public func deleteChild(_ id: String) async throws { try await runtime.ask { try deleteChild(id, from: $0) } }
+    public func deleteChild(_ id: String) async throws { try await runtime.run { try deleteChild(id, from: $0) } }
 
     /// Where the child `id` receives messages of type `type`, while it runs. Each restart makes a new address.
     public func address<Other: Sendable, Message>(
@@ -214,7 +214,7 @@ public struct Supervisor: Sendable, Hashable {
     }
 
     public func address<Other: Sendable>(of id: String, receiving type: Other.Type) async throws -> Address<Other>? {
-        try await runtime.ask { try address(of: id, receiving: type, from: $0) }
+        try await runtime.run { try address(of: id, receiving: type, from: $0) }
     }
 
     /// The specification of the child `id`. (OTP: `get_childspec`.)
@@ -225,7 +225,7 @@ public struct Supervisor: Sendable, Hashable {
     }
 
     public func getChildSpecification(_ id: String) async throws -> ChildSpecification {
-        try await runtime.ask { try getChildSpecification(id, from: $0) }
+        try await runtime.run { try getChildSpecification(id, from: $0) }
     }
 
     /// The specification of the child with `pid`: for any strategy.
@@ -236,7 +236,7 @@ public struct Supervisor: Sendable, Hashable {
     }
 
     public func getChildSpecification(_ pid: Pid) async throws -> ChildSpecification {
-        try await runtime.ask { try getChildSpecification(pid, from: $0) }
+        try await runtime.run { try getChildSpecification(pid, from: $0) }
     }
 
     /// All children, in the order in which they were first started; those of a dynamic supervisor in no order. (OTP:
@@ -248,7 +248,7 @@ public struct Supervisor: Sendable, Hashable {
     }
 
     public func whichChildren() async throws -> [ChildInformation] {
-        try await runtime.ask { try whichChildren(from: $0) }
+        try await runtime.run { try whichChildren(from: $0) }
     }
 
     /// How many children there are. (OTP: `count_children`.)
@@ -259,7 +259,7 @@ public struct Supervisor: Sendable, Hashable {
     }
 
     public func countChildren() async throws -> ChildCounts {
-        try await runtime.ask { try countChildren(from: $0) }
+        try await runtime.run { try countChildren(from: $0) }
     }
 
     private func ask<Message, Value: Sendable>(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CRoost
 import Synchronization
 import Testing
 
@@ -30,12 +31,18 @@ extension Runtime {
         options: ProcessOptions = ProcessOptions(),
         _ body: @escaping @Sendable (borrowing ProcessContext<Never>) throws -> Void
     ) async -> ExitReason {
-        await withCheckedContinuation { continuation in
+        // ThreadSanitizer does not see a continuation that is resumed before it is awaited.
+        let handover = Counter()
+        let reason = await withCheckedContinuation { continuation in
             spawn { context in
                 let (_, reference) = context.spawnMonitor(options: options, body)
-                if let down = try context.receiveDown(of: reference) { continuation.resume(returning: down.reason) }
+                guard let down = try context.receiveDown(of: reference) else { return }
+                roost_handed_over(handover.address)
+                continuation.resume(returning: down.reason)
             }
         }
+        roost_taken_over(handover.address)
+        return reason
     }
 
     /// Runs `body` as a process and returns what it returns; the process must not fail.
@@ -73,6 +80,7 @@ final class Counter: Sendable {
     private let count = Atomic<Int>(0)
     func add(_ number: Int = 1) { count.add(number, ordering: .sequentiallyConsistent) }
     var value: Int { count.load(ordering: .sequentiallyConsistent) }
+    var address: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
 
     /// Suspends until the count is `expected`.
     func wait(for expected: Int) async { while value != expected { await Task.yield() } }
