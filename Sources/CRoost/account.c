@@ -32,10 +32,6 @@ void roost_account_set_generation(roost_account *account, uint32_t generation) {
   __atomic_store_n(&account->generation, generation, __ATOMIC_RELEASE);
 }
 
-uint32_t roost_account_generation(const roost_account *account) {
-  return __atomic_load_n(&account->generation, __ATOMIC_ACQUIRE);
-}
-
 void roost_malloc_trim(void) { malloc_trim(0); }
 
 #if defined(ROOST_STACK_PER_PROCESS)

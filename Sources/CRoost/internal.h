@@ -4,17 +4,12 @@
 
 #include "croost.h"
 
-// Assembly; contracts in switch_<arch>.S.
-void roost_switch(void **save, void *to);
+// Assembly; contract in switch_<arch>.S.
 void roost_switch_entry(void);
 // The entry of the process that runs has returned: called by roost_switch_entry, on the process stack. Does not return.
 void roost_finish(void);
 
-// Leaves the process stack. With is_final the process never comes back.
-void roost_switch_to_scheduler(roost_thread *t, bool is_final);
-
 // The thread's list of open accesses goes with the process that stops (thread_state.c).
-void roost_accesses_take(void *accesses[2]);
 void roost_accesses_put_back(void *accesses[2]);
 // The frames of the process that runs are abandoned: gives back what they hold. Before anything overwrites them.
 void roost_drop_frames(roost_thread *t);

@@ -44,7 +44,7 @@ void roost_taken_over(void *address) {
 // First thing on a fresh process stack.
 void roost_sanitizer_entered(void) {
 #if defined(ROOST_ASAN)
-  roost_thread *t = &roost_tls;
+  roost_thread *t = roost_thread_current();
   __sanitizer_finish_switch_fiber(NULL, &t->scheduler_stack_bottom, &t->scheduler_stack_size);
 #endif
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -45,8 +47,7 @@ static void *prepare_stack(uintptr_t top, roost_entry entry, void *argument) {
 #endif
 }
 
-int roost_thread_attach(size_t stack_size, size_t guard_size, size_t reserve_size, void *scheduler) {
-  roost_thread *t = &roost_tls;
+int roost_lane_map(roost_lane *lane, size_t stack_size, size_t guard_size) {
   char *map = mmap(NULL, guard_size + stack_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED) return errno;
   if (mprotect(map + guard_size, stack_size, PROT_READ | PROT_WRITE) != 0) {
@@ -54,38 +55,51 @@ int roost_thread_attach(size_t stack_size, size_t guard_size, size_t reserve_siz
     munmap(map, guard_size + stack_size);
     return error;
   }
+  lane->guard_low = (uintptr_t)map;
+  lane->low = lane->guard_low + guard_size;
+  lane->high = lane->low + stack_size;
+  return 0;
+}
+
+void roost_lane_unmap(const roost_lane *lane) { munmap((void *)lane->guard_low, lane->high - lane->guard_low); }
+
+int roost_thread_attach(size_t stack_size, size_t guard_size, size_t reserve_size, void *scheduler) {
+  roost_thread *t = roost_thread_current();
+  roost_lane lane = {0, 0, 0};
+  int error = stack_size == 0 ? 0 : roost_lane_map(&lane, stack_size, guard_size);
+  if (error != 0) return error;
   char *signal_stack = mmap(NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (signal_stack == MAP_FAILED) {
-    int error = errno;
-    munmap(map, guard_size + stack_size);
+    error = errno;
+    if (stack_size != 0) roost_lane_unmap(&lane);
     return error;
   }
   stack_t alternate = {.ss_sp = signal_stack, .ss_size = SIGNAL_STACK_SIZE};
   sigaltstack(&alternate, NULL);
   memset(t, 0, sizeof *t);
-  t->guard_low = (uintptr_t)map;
-  t->stack_low = (uintptr_t)map + guard_size;
-  t->stack_high = t->stack_low + stack_size;
-  t->stack_limit = 0;
+  t->has_own_stack = stack_size != 0;
   t->attached = (uint32_t)reserve_size;
   t->preemption_disabled = 1;
   t->reductions = INT64_MAX;
   t->scheduler = scheduler;
+  t->tid = (int32_t)syscall(SYS_gettid);
+  roost_thread_use(&lane);
   roost_sanitizer_attach(t);
   return 0;
 }
 
 void roost_thread_detach(void) {
-  roost_thread *t = &roost_tls;
+  roost_thread *t = roost_thread_current();
   stack_t alternate = {.ss_flags = SS_DISABLE}, old;
   if (sigaltstack(&alternate, &old) == 0 && !(old.ss_flags & SS_DISABLE) && old.ss_size == SIGNAL_STACK_SIZE)
     munmap(old.ss_sp, SIGNAL_STACK_SIZE);
-  munmap((void *)t->guard_low, t->stack_high - t->guard_low);
+  roost_lane lane = {t->guard_low, t->stack_low, t->stack_high};
+  if (t->has_own_stack) roost_lane_unmap(&lane);
   memset(t, 0, sizeof *t);
 }
 
 void roost_finish(void) {
-  roost_thread *t = &roost_tls;
+  roost_thread *t = roost_thread_current();
   t->outcome = ROOST_FINISHED;
   roost_switch_to_scheduler(t, true);
   __builtin_trap();
@@ -94,8 +108,7 @@ void roost_finish(void) {
 #ifndef ROOST_STACK_PER_PROCESS
 const bool roost_has_stack_per_process = false;
 
-// For a process that stops in the middle of accesses: they lie on its stack meanwhile.
-__attribute__((noinline)) static void switch_with_accesses(roost_thread *t) {
+__attribute__((noinline)) void roost_switch_with_accesses(roost_thread *t) {
   void *accesses[2] = {t->accesses[0], t->accesses[1]};
   roost_switch(&t->process_sp, t->scheduler_sp);
   roost_accesses_put_back(accesses);
@@ -105,27 +118,16 @@ __attribute__((noinline)) static void switch_with_accesses(roost_thread *t) {
 void roost_switch_to_scheduler(roost_thread *t, bool is_final) {
   (void)is_final;
   roost_accesses_take(t->accesses);
-  if (__builtin_expect(t->accesses[0] != NULL, 0)) return switch_with_accesses(t);
+  if (__builtin_expect(t->accesses[0] != NULL, 0)) return roost_switch_with_accesses(t);
   return roost_switch(&t->process_sp, t->scheduler_sp);
 }
 
-static uint32_t enter(roost_thread *t, void *sp) {
-  t->stack_limit = t->stack_low + t->attached;
-  t->in_process = 1;
-  roost_switch(&t->scheduler_sp, sp);
-  t->in_process = 0;
-  t->stack_limit = 0;
-  if (t->trap.message_length != 0 && t->outcome != ROOST_TRAPPED) roost_flush_report(t);
-  if (t->held != 0) roost_drop_frames(t);  // it ended with a stream locked
-  return t->outcome;
-}
-
 uint32_t roost_start(roost_entry entry, void *argument) {
-  roost_thread *t = &roost_tls;
-  return enter(t, prepare_stack(t->stack_high, entry, argument));
+  roost_thread *t = roost_thread_current();
+  return roost_resume_here(t, prepare_stack(t->stack_high, entry, argument));
 }
 
-uint32_t roost_resume(void *sp) { return enter(&roost_tls, sp); }
+uint32_t roost_resume(void *sp) { return roost_resume_here(roost_thread_current(), sp); }
 
 roost_stack *roost_stack_create(size_t size) { (void)size; abort(); }
 void *roost_stack_stopped(const roost_stack *stack, size_t *size) { (void)stack, (void)size; abort(); }
@@ -137,6 +139,7 @@ uint32_t roost_stack_start(roost_stack *stack, roost_entry entry, void *argument
 uint32_t roost_stack_resume(roost_stack *stack) { (void)stack; abort(); }
 #else
 const bool roost_has_stack_per_process = true;
+void roost_switch_with_accesses(roost_thread *t) { (void)t; abort(); }
 
 struct roost_stack {
   uintptr_t low, high;
@@ -172,19 +175,19 @@ static uint32_t enter(roost_thread *t, roost_stack *stack, void *sp) {
   t->stack_high = stack->high;
   t->stack_limit = stack->low + t->attached;
   t->entering = stack;
-  t->in_process = 1;
+  __atomic_store_n(&t->in_process, 1, ROOST_DEPTH_STORE);
   roost_sanitizer_switch_to_process(t, stack->fiber, stack->low, stack->high - stack->low);
   roost_switch(&t->scheduler_sp, sp);
   roost_sanitizer_back_in_scheduler(t);
-  t->in_process = 0;
+  roost_inside(t, 1);
+  __atomic_store_n(&t->in_process, 0, ROOST_DEPTH_STORE);
   t->stack_limit = 0;
   stack->sp = t->process_sp;
   stack->has_trapped = t->outcome == ROOST_TRAPPED;
   t->guard_low = guard;
   t->stack_low = low;
   t->stack_high = high;
-  if (t->trap.message_length != 0 && t->outcome != ROOST_TRAPPED) roost_flush_report(t);
-  if (t->held != 0) roost_drop_frames(t);  // it ended with a stream locked
+  roost_tidy(t);
   return t->outcome;
 }
 
@@ -212,7 +215,7 @@ static void announce_entry(void *unused) {
 }
 
 uint32_t roost_stack_start(roost_stack *stack, roost_entry entry, void *argument) {
-  roost_thread *t = &roost_tls;
+  roost_thread *t = roost_thread_current();
   starting.entry = entry;
   starting.argument = argument;
   return enter(t, stack, prepare_stack(stack->high, announce_entry, NULL));
@@ -223,21 +226,22 @@ void *roost_stack_stopped(const roost_stack *stack, size_t *size) {
   return stack->sp;
 }
 
-uint32_t roost_stack_resume(roost_stack *stack) { return enter(&roost_tls, stack, stack->sp); }
+uint32_t roost_stack_resume(roost_stack *stack) { return enter(roost_thread_current(), stack, stack->sp); }
 
 uint32_t roost_start(roost_entry entry, void *argument) { (void)entry; (void)argument; abort(); }
 uint32_t roost_resume(void *sp) { (void)sp; abort(); }
 #endif
 
-void roost_park(void) {
-  roost_thread *t = &roost_tls;
-  t->outcome = ROOST_PARKED;
-  roost_switch_to_scheduler(t, false);
+void roost_park(void) { roost_park_here(); }
+
+void roost_tidy(roost_thread *t) {
+  if (t->trap.message_length != 0 && t->outcome != ROOST_TRAPPED) roost_flush_report(t);
+  if (t->held != 0) roost_drop_frames(t);  // it ended with a stream locked
 }
 
 // Never inlined: the fast paths that call it stay small.
 __attribute__((noinline, cold)) void roost_reductions_spent(void) {
-  roost_thread *t = &roost_tls;
+  roost_thread *t = roost_thread_current();
   if (!t->in_process) {
     t->reductions = INT64_MAX;  // a thread that runs no process has no turn to end
     return;
@@ -266,7 +270,7 @@ __attribute__((noinline, cold)) void roost_reductions_spent(void) {
 // guards").
 void __sanitizer_cov_trace_pc_guard(uint32_t *guard) {
   (void)guard;
-  roost_thread *t = &roost_tls;
+  roost_thread *t = &roost_tls;  // nothing of it is used after a switch
   t->reductions -= 1;
   if (__builtin_expect(t->reductions < 0 || (uintptr_t)__builtin_frame_address(0) < t->stack_limit, 0))
     roost_reductions_spent();

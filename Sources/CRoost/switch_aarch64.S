@@ -38,7 +38,8 @@ roost_switch:
     ldp     d12, d13, [sp, #128]
     ldp     d14, d15, [sp, #144]
     add     sp, sp, #160
-    ret
+    // Not `ret`: the processor would predict that this returns to whoever called it here, which it never does.
+    br      x30
     .size   roost_switch, .-roost_switch
 
 // Where a fresh process stack starts: x19 is the function to call, x20 its argument (roost_prepare_stack put them

@@ -26,7 +26,10 @@ roost_switch:
     popq    %r12
     popq    %rbx
     popq    %rbp
-    ret
+    // Not `ret`: the processor would predict that this returns to whoever called it here, which it never does. An
+    // indirect jump it learns.
+    popq    %rcx
+    jmp     *%rcx
     .size   roost_switch, .-roost_switch
 
 // Where a fresh process stack starts: r12 is the function to call, r13 its argument (roost_prepare_stack put them

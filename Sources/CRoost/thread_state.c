@@ -28,7 +28,7 @@
 extern void swift_task_exitThreadLocalContext(char *state) __attribute__((weak));
 extern void swift_task_enterThreadLocalContext(char *state) __attribute__((weak));
 
-void roost_accesses_take(void *accesses[2]) {
+void roost_accesses_take(void **accesses) {
   accesses[0] = accesses[1] = NULL;
   if (swift_task_exitThreadLocalContext != NULL) swift_task_exitThreadLocalContext((char *)accesses);
 }

@@ -21,3 +21,18 @@ public func violateExclusivity() {
         numbers.append(box.numbers.count)
     }
 }
+
+/// Computes until it is told to stop, without a single reduction point.
+@inline(never)
+public func computeWithoutReductions(until isDone: () -> Bool) -> UInt64 {
+    var value: UInt64 = 1
+    while !isDone() { value = value &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407 }
+    return value
+}
+
+/// Traps after `body`, in code that is not instrumented.
+@inline(never)
+public func trapAfter(_ body: () -> Void) {
+    body()
+    fatalError("after native code")
+}

@@ -76,11 +76,11 @@ extension Backtrace {
             if SchedulerRef.currentProcess == process {
                 return unsafe Int(roost_walk_own_frames(start, UInt32(frameCountMax)))
             }
-            guard process.block.flags.contains(.hasStack), let image = unsafe process.block.stackCopy else { return 0 }
+            guard process.block.flags.contains(.hasStack), let image = unsafe process.stackImage else { return 0 }
             guard roost_stack_per_process() else {
                 return unsafe Int(
                     roost_walk_image(
-                        image, UInt(bitPattern: process.block.stackPointer), Int(process.block.stackByteCount), start,
+                        image, UInt(bitPattern: process.block.stackPointer), process.block.stackByteCount, start,
                         UInt32(frameCountMax)))
             }
             var byteCount = 0

@@ -91,7 +91,7 @@ extension ProcessInformation {
         label = process.block.extras?.label
         let now = MonotonicTime.now()
         oldestMessageAge = unsafe process.block.queueHead.map { unsafe $0.pointee.age(at: now) }
-        stackByteCount = Int(process.block.stackCapacity)
+        stackByteCount = process.block.flags.contains(.hasStack) ? process.block.stackByteCount : 0
         heapByteCountMax = process.block.heapLimit == .max ? nil : process.block.heapLimit
         mailboxCountMax = process.block.mailboxLimit == .max ? nil : Int(process.block.mailboxLimit)
         age = now - process.block.startTime

@@ -57,7 +57,7 @@ package struct ProcessFlags: OptionSet, Sendable {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    /// Its frames lie on the process stack's image in `stackCopy`; it can go on only on the scheduler that parked it.
+    /// It has frames, on its lane or as an image in `stackCopy`; it can go on only on the scheduler that parked it.
     static let hasStack = Self(rawValue: 1 << 0)
     /// It stopped at a reduction point: it goes on with preemption enabled.
     static let wasPreempted = Self(rawValue: 1 << 1)
@@ -122,9 +122,11 @@ package struct WakeFlags: OptionSet, Sendable {
     var entry: ((borrowing ProcessContext<Never>) throws -> Void)?
     /// What the process is about, for its operations: a connection. Of a straight-line process, the word of `parent`.
     package var object: UnsafeMutableRawPointer?
+    /// The frames of a stopped process, where they are not on its lane; in sanitizer builds its stack.
     var stackCopy: UnsafeMutableRawPointer?
     var stackPointer: UnsafeMutableRawPointer?
-    var stackByteCount: UInt32
+    /// `stackByteCount`, and above its 27 bits `lane`.
+    var stackWord: UInt32
     var stackCapacity: UInt32
     let publishedAllocatedByteCount: Atomic<Int>
     let publishedHeldByteCount: Atomic<Int>
@@ -178,6 +180,18 @@ extension ProcessControlBlock {
     var reductions: UInt64 {
         @inline(__always) get { publishedReductions.load(ordering: .relaxed) }
         @inline(__always) nonmutating set { publishedReductions.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Of its stack, in use while it is stopped: less than 2^27.
+    var stackByteCount: Int {
+        @inline(__always) get { Int(stackWord & (1 << 27 - 1)) }
+        @inline(__always) set { stackWord = stackWord & ~(1 << 27 - 1) | UInt32(truncatingIfNeeded: newValue) }
+    }
+
+    /// The one of its scheduler's lanes that its frames belong to, 0...31.
+    var lane: UInt8 {
+        @inline(__always) get { UInt8(truncatingIfNeeded: stackWord &>> 27) }
+        @inline(__always) set { stackWord = UInt32(newValue) &<< 27 }
     }
 
     /// Who started a straight-line process; nil where that was no process.
@@ -279,5 +293,11 @@ final class ProcessExtras {
     /// All that is held for the process: control block, runtime's blocks, its own allocations.
     package var heapByteCount: Int {
         MemoryLayout<ProcessControlBlock>.stride + block.heldByteCount + max(0, block.allocatedByteCount)
+            + laneByteCount
+    }
+
+    /// What a stopped process occupies of its lane, beyond what it holds for an image of that.
+    private var laneByteCount: Int {
+        block.flags.contains(.hasStack) ? max(0, block.stackByteCount - Int(block.stackCapacity)) : 0
     }
 }

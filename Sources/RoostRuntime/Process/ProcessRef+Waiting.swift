@@ -10,7 +10,7 @@ extension ProcessRef {
     package func park(in kind: WaitKind = .receive) {
         checkMayPark()
         block.waitKind = kind
-        roost_park()
+        roost_park_here()
         block.wakeFlags.store(0, ordering: .sequentiallyConsistent)
     }
 

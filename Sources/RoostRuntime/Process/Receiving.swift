@@ -23,7 +23,7 @@ internal import Synchronization
                 roost_leave()
                 return nil
             }
-            roost_park()
+            roost_park_here()
         }
     }
 
@@ -67,7 +67,10 @@ internal import Synchronization
     @inline(never)
     private static func mayWait() -> Bool {
         guard let process = SchedulerRef.currentProcess else { return false }
-        process.block.wakeFlags.store(0, ordering: .sequentiallyConsistent)
+        // A plain look first, for flags are rarely set: an exchange would cost as much as the rest of a receive.
+        if process.block.wakeFlags.load(ordering: .relaxed) != 0 {
+            process.block.wakeFlags.store(0, ordering: .sequentiallyConsistent)
+        }
         process.checkMayPark()
         process.block.waitKind = .receive
         return !process.block.flags.contains(.isExiting)

@@ -60,6 +60,14 @@ public struct RuntimeConfiguration: Sendable {
     /// point: what it holds then is lost. As long as a child has to shut down.
     public var dirtyCancellationGrace = Duration.seconds(5)
 
+    /// A turn that lasts longer is reported: native code that takes so long belongs on a dirty scheduler.
+    public var longSchedule: Duration = .milliseconds(1)
+    /// After so long in one turn the scheduler's other processes go on, on a spare thread: long enough that few do,
+    /// short enough for people not to notice. 0: never.
+    public var stuckSchedule: Duration = .milliseconds(20)
+    /// Threads that may stand in for stuck ones, 0...1,000. Each is a thread that blocks somewhere.
+    public var spareThreadCountMax = 32
+
     public init() {}
 
     package func validate() throws(RuntimeError) {
@@ -74,6 +82,9 @@ public struct RuntimeConfiguration: Sendable {
         check("stack-bytes", stackByteCount, 256 << 10...64 << 20)
         check("stack-reserve-bytes", stackReserveByteCount, 16 << 10...stackByteCount / 2)
         check("stack-guard-bytes", stackGuardByteCount, 64 << 10...1 << 30)
+        check("long-schedule microseconds", Int(longSchedule / .microseconds(1)), 100...10_000_000)
+        check("stuck-schedule milliseconds", Int(stuckSchedule / .milliseconds(1)), 0...600_000)
+        check("max-spare-threads", spareThreadCountMax, 0...1_000)
         check("max-leaked-bytes", leakedByteCountMax, 1 << 20...1 << 40)
         check("dirty-cpu-threads", dirtyCPUThreadCount, 0...64)
         check("dirty-io-threads", dirtyIOThreadCount, 1...1_024)
@@ -93,6 +104,13 @@ public enum RuntimeEvent: Sendable {
     /// Traps and abandoned processes have lost more than `leakedByteCountMax`: drain and restart the program. Once.
     case leakLimitReached(byteCount: Int)
     case longMailbox(ProcessName, messageCount: Int)
+    /// A turn lasted longer than `longSchedule`. Once for each such turn: when it has ended, or when its scheduler was
+    /// handed over.
+    case longSchedule(LongSchedule)
+    /// A process whose scheduler was handed over has come back from native code; it goes on where it was.
+    case rejoined(Pid, after: Duration)
+    /// A scheduler is stuck and there is no thread to hand it over to: its processes wait. Once.
+    case noSpareThread(Int)
 }
 
 /// A set of schedulers and the processes on them.
@@ -102,7 +120,8 @@ public enum RuntimeEvent: Sendable {
 public final class Runtime: @unchecked Sendable {
     public let configuration: RuntimeConfiguration
     private(set) var schedulers: [SchedulerRef] = []
-    private var threads: [pthread_t] = []
+    let threads: SchedulerThreads
+    private(set) var watch: Watch?
     private let report: (@Sendable (RuntimeEvent) -> Void)?
     private let dirtyCPU: DirtyThreads
     private let dirtyIO: DirtyThreads
@@ -122,7 +141,11 @@ public final class Runtime: @unchecked Sendable {
         onEvent: (@Sendable (RuntimeEvent) -> Void)? = nil
     ) throws(RuntimeError) {
         try self.init(withoutThreads: configuration, onEvent: onEvent)
-        for scheduler in schedulers { threads.append(try startThread(scheduler)) }
+        let canHandOver = unsafe roost_claims_prepare { unsafe SchedulerRef.rejoin($0) } == 0
+        let watch = Watch(self, canHandOver: canHandOver && configuration.spareThreadCountMax > 0)
+        self.watch = watch
+        for scheduler in schedulers { try threads.run(scheduler) }
+        try watch.start()
         // The threads use the runtime until `stop`, also where its owner forgets it.
         _ = unsafe Unmanaged.passRetained(self)
     }
@@ -142,6 +165,9 @@ public final class Runtime: @unchecked Sendable {
         _ = ProcessTable.reserve
         roost_install_trap_handlers()
         let count = configuration.schedulerCount == 0 ? Runtime.coreCount() : configuration.schedulerCount
+        threads = SchedulerThreads(
+            schedulerCount: count, spareCountMax: configuration.spareThreadCountMax,
+            stackReserveByteCount: configuration.stackReserveByteCount)
         for index in 0..<count {
             let pointer = UnsafeMutablePointer<SchedulerState>.allocate(capacity: 1)
             unsafe pointer.initialize(to: try SchedulerState(index: index, runtime: self))
@@ -152,21 +178,6 @@ public final class Runtime: @unchecked Sendable {
     /// Cores that this program may run on (sched_getaffinity(2), as taskset and cgroups' cpusets set it).
     static func coreCount() -> Int {
         min(max(Int(roost_core_count()), 1), 64)
-    }
-
-    private func startThread(_ scheduler: SchedulerRef) throws(RuntimeError) -> pthread_t {
-        var thread = pthread_t()
-        let argument = unsafe UnsafeMutableRawPointer(scheduler.pointer)
-        let code = unsafe pthread_create(
-            &thread, nil,
-            { argument in
-                // Safe: the argument is the scheduler that this thread was made for, and outlives it.
-                let scheduler = unsafe SchedulerRef(argument!.assumingMemoryBound(to: SchedulerState.self))
-                scheduler.threadMain()
-                return nil
-            }, argument)
-        guard code == 0 else { throw .systemCall("pthread_create", code) }
-        return thread
     }
 
     /// Stops the schedulers where they stand, without ending their processes, and frees what is theirs. Not from a
@@ -180,7 +191,8 @@ public final class Runtime: @unchecked Sendable {
         )
         guard isRunning.exchange(false, ordering: .sequentiallyConsistent) else { return }
         for scheduler in schedulers { scheduler.post(.run { SchedulerRef.current?.state.isStopping = true }) }
-        for thread in threads { pthread_join(thread, nil) }
+        watch?.stop()
+        threads.stop()
         for pool in DirtyPool.allCases { dirtyThreads(pool).stop() }
         unsafe Unmanaged.passUnretained(self).release()
     }
@@ -271,23 +283,5 @@ public final class Runtime: @unchecked Sendable {
     /// Where a process from outside starts: each scheduler in turn.
     package func pickScheduler() -> SchedulerRef {
         schedulers[Int(UInt(bitPattern: nextScheduler.add(1, ordering: .relaxed).newValue) % UInt(schedulers.count))]
-    }
-}
-
-extension SchedulerRef {
-    /// The life of a scheduler's thread.
-    func threadMain() {
-        let configuration = unsafe state.runtime.configuration
-        let code = unsafe roost_thread_attach(
-            configuration.stackByteCount, configuration.stackGuardByteCount, configuration.stackReserveByteCount,
-            pointer)
-        guard code == 0 else {
-            fatalError("cannot map a process stack of \(configuration.stackByteCount) bytes: errno \(code)")
-        }
-        unsafe roost_thread_set_name("roost-\(state.index)")
-        runLoop()
-        state.slots.drain()
-        if let scratch = unsafe state.scratch { unsafe state.scratchRelease?(scratch) }
-        roost_thread_detach()
     }
 }

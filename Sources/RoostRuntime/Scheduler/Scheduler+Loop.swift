@@ -14,11 +14,14 @@ extension SchedulerRef {
     /// A scheduler that has been busy for so many turns gives processes away to idle ones.
     static let busyTurnsBeforeSharing = 64
 
-    /// Runs until the runtime stops. Scheduler's thread.
-    func runLoop() {
+    /// Runs until the runtime stops, or until a thread that this scheduler was taken over from wants it back. True when
+    /// the scheduler has been given back. Scheduler's thread.
+    func runLoop() -> Bool {
         while !state.isStopping {
+            if state.rejoining.load(ordering: .relaxed) != 0, giveBack() { return true }
             if !runOnce() { sleepUntilWoken() }
         }
+        return false
     }
 
     /// Takes in what others left and gives one process a turn; false when there is none to run. One step of a
@@ -65,7 +68,9 @@ extension SchedulerRef {
         let (declared, _) = state.inbound.compareExchange(
             expected: SchedulerState.idle, desired: SchedulerState.asleep, ordering: .sequentiallyConsistent)
         guard declared else { return false }
-        if state.hasCommands.load(ordering: .sequentiallyConsistent) {
+        if state.hasCommands.load(ordering: .sequentiallyConsistent)
+            || state.rejoining.load(ordering: .sequentiallyConsistent) != 0
+        {
             declareAwake()
             return false
         }
@@ -77,6 +82,7 @@ extension SchedulerRef {
         unsafe state.runtime.markIdle(state.index, false)
         state.statistics.sleeps &+= 1
         declareAwake()
+        unsafe state.runtime.watch?.schedulerWoke()
         fireTimers(after: .idle)
     }
 
@@ -109,8 +115,10 @@ extension SchedulerRef {
     }
 
     /// Gives `process` one turn.
+    @inline(__always)
     private func runTurn(_ process: ProcessRef) {
         let thread = unsafe roost_thread_current()
+        if state.lanes.stuck != 0, putAside(process) { return }
         state.busyTurns &+= 1
         state.statistics.turns &+= 1
         collectInbox(of: process)
@@ -128,7 +136,6 @@ extension SchedulerRef {
         unsafe thread.pointee.reductions = .max
         unsafe thread.pointee.owner = 0
         unsafe thread.pointee.current = nil
-        unsafe thread.pointee.preemption_disabled = 1
         process.block.allocatedByteCount = unsafe Int(thread.pointee.live)
         process.block.reductions &+= UInt64(used)
         state.statistics.reductions &+= UInt64(used)
@@ -150,7 +157,7 @@ extension SchedulerRef {
             return startOnStack(process)
         }
         if let willResume = unsafe process.block.operations.pointee.willResume { unsafe willResume(process.raw) }
-        unsafe thread.pointee.preemption_disabled = process.block.flags.contains(.wasPreempted) ? 0 : 1
+        if process.block.flags.contains(.wasPreempted) { unsafe roost_thread_set_depth(thread, 0) }
         process.block.flags.subtract([.hasStack, .wasPreempted])
         return resumeOnStack(process)
     }
@@ -158,7 +165,10 @@ extension SchedulerRef {
     private func endTurn(_ process: ProcessRef, _ outcome: UInt32) {
         switch Int(outcome) {
         case Int(ROOST_FINISHED):
-            if unsafe process.block.stackCopy != nil { StackImage.release(process, &state.blocks) }
+            // Its own frames, if it had some: nobody else's are where it runs.
+            if unsafe process.block.stackCopy != nil || state.lanes[process.block.lane].resident != 0 {
+                releaseStack(of: process)
+            }
             if process.block.flags.contains(.isFinished) { return end(process) }
             guard !endIfOverHeapLimit(process) else { return }
             suspend(process)

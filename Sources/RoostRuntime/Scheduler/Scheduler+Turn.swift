@@ -133,16 +133,10 @@ extension SchedulerRef {
 
     // MARK: Stacks
 
-    func startOnStack(_ process: ProcessRef) -> UInt32 {
-        unsafe StackImage.start(process, process.block.operations.pointee.run)
-    }
-
-    func resumeOnStack(_ process: ProcessRef) -> UInt32 { StackImage.resume(process) }
-
-    /// The process has stopped in the middle of its code: its frames go to its own heap before anyone else runs.
+    /// The process has stopped in the middle of its code.
     func keepStack(of process: ProcessRef) {
         process.block.flags.insert(.hasStack)
-        StackImage.keep(process, &state.blocks)
+        keepFrames(of: process)
         unsafe process.block.operations.pointee.didStop(process.raw)
     }
 
@@ -228,7 +222,7 @@ extension SchedulerRef {
 
     private func dropStack(of process: ProcessRef) {
         process.block.flags.subtract([.hasStack, .wasPreempted, .isMatching])
-        StackImage.release(process, &state.blocks)
+        releaseStack(of: process)
         process.block.allocatedByteCount = 0  // it is counted as leaked
         process.block.turnsSinceExit = 0
     }
@@ -299,7 +293,7 @@ extension SchedulerRef {
             process.block.extras = nil
             tellOthers(of: pid, reason, extras)
         }
-        StackImage.release(process, &state.blocks)
+        releaseStack(of: process)
         process.block.entry = nil
         unsafe process.block.object = nil
         process.block.status = .free

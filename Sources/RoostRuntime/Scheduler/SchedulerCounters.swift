@@ -17,6 +17,10 @@ public struct SchedulerStatistics: Sendable, Equatable {
     /// Processes that came from other schedulers while this one was idle.
     public var arrivals: UInt64 = 0
     public var traps: UInt64 = 0
+    /// Turns that lasted longer than `RuntimeConfiguration.longSchedule`.
+    public var longSchedules: UInt64 = 0
+    /// Times that its thread was stuck in native code and another went on with it.
+    public var handOvers: UInt64 = 0
     /// Times it asked the kernel for events, and times it slept there.
     public var polls: UInt64 = 0
     public var sleeps: UInt64 = 0
@@ -54,6 +58,9 @@ struct SchedulerCounters: ~Copyable {
     let migrations = OwnedCounter()
     let arrivals = OwnedCounter()
     let traps = OwnedCounter()
+    /// The watch's.
+    let longSchedules = OwnedCounter()
+    let handOvers = OwnedCounter()
     let polls = OwnedCounter()
     let sleeps = OwnedCounter()
     private let running = OwnedCounter()
@@ -73,6 +80,7 @@ struct SchedulerCounters: ~Copyable {
         SchedulerStatistics(
             turns: turns.value, preemptions: preemptions.value, reductions: reductions.value, spawns: spawns.value,
             exits: exits.value, migrations: migrations.value, arrivals: arrivals.value, traps: traps.value,
+            longSchedules: longSchedules.value, handOvers: handOvers.value,
             polls: polls.value, sleeps: sleeps.value, runningNanoseconds: running.value,
             pollingNanoseconds: polling.value, idleNanoseconds: idle.value)
     }

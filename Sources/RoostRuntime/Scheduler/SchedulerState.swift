@@ -16,6 +16,8 @@ enum SchedulerCommand: Sendable {
 /// | `inbound`   | any thread pushes, owner takes | compare-exchange, as `Mailbox.inbox`                           |
 /// | `commands`  | any thread                     | its lock (a leaf), then `poke`                                 |
 /// | `load`      | the owner                      | relaxed: a hint for balancing                                  |
+/// | `thread`    | the owner                      | releasing, acquiring: the watch looks at it                    |
+/// | `rejoining` | threads push, owner takes      | compare-exchange, as `inbound`                                 |
 /// | the rest    | the owner                      |                                                                |
 @safe package struct SchedulerState: ~Copyable {
     /// Nobody looks at the first word: ThreadSanitizer takes an access to any field through `SchedulerRef.state` for a
@@ -29,6 +31,10 @@ enum SchedulerCommand: Sendable {
     let inbound: Atomic<UInt>
     let commands: Mutex<[SchedulerCommand]>
     let hasCommands: Atomic<Bool>
+    /// Threads whose scheduler was taken over and that want it back: `roost_thread`s, newest first; 0 for none.
+    let rejoining: Atomic<UInt>
+    /// The `roost_thread` of the thread that runs the scheduler.
+    let thread: Atomic<UInt>
     /// Runnable processes, for other schedulers that look for the least loaded.
     let load: Atomic<Int>
 
@@ -40,6 +46,9 @@ enum SchedulerCommand: Sendable {
     /// Reductions of a turn; a simulation draws them for each.
     var turnReductions: Int64
     var runQueue = RunQueue()
+    var lanes: LaneSet
+    /// Processes with frames on a lane that someone is stuck on; linked through `runNext`, newest first.
+    var waitingForLane: UInt = 0
     var poller: Poller
     var timers: TimerWheel
     var blocks = BlockAllocator()
@@ -61,6 +70,10 @@ enum SchedulerCommand: Sendable {
     var scratchRelease: (@convention(c) (UnsafeMutableRawPointer) -> Void)?
 
     init(index: Int, runtime: Runtime) throws(RuntimeError) {
+        let lanes = try LaneSet(
+            stackByteCount: runtime.configuration.stackByteCount,
+            guardByteCount: runtime.configuration.stackGuardByteCount)
+        let poller = try Poller()
         self.index = index
         unsafe self.runtime = runtime
         turnReductions = Int64(runtime.configuration.reductionsPerTurn)
@@ -68,6 +81,8 @@ enum SchedulerCommand: Sendable {
         commands = Mutex([])
         hasCommands = Atomic(false)
         load = Atomic(0)
+        rejoining = Atomic(0)
+        thread = Atomic(0)
         let start = MonotonicTime.now()
         now = start
         publishedNow = Atomic(start.nanoseconds)
@@ -75,7 +90,8 @@ enum SchedulerCommand: Sendable {
         release = ReleaseRound(now: start)
         unsafe scratch = nil
         unsafe scratchRelease = nil
-        poller = try Poller()
+        self.lanes = lanes
+        self.poller = poller
     }
 }
 
@@ -186,7 +202,14 @@ extension SchedulerRef {
         }
     }
 
+    @inline(__always)
     func runCommands() {
+        // An exchange in every turn would cost more than the rest of this loop.
+        if state.hasCommands.load(ordering: .relaxed) { takeCommands() }
+    }
+
+    @inline(never)
+    private func takeCommands() {
         guard state.hasCommands.exchange(false, ordering: .sequentiallyConsistent) else { return }
         let commands = state.commands.withLock { commands in
             let taken = commands

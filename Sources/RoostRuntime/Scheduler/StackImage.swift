@@ -5,53 +5,123 @@ internal import Glibc
 
 /// The used part of a process's stack while the process is stopped in the middle of its code.
 ///
-/// Processes of a scheduler share one stack. What a stopped process used of it is copied to its own heap, and back to
-/// the same addresses when it goes on; so a process with an image belongs to its scheduler. In sanitizer builds each
-/// process has a stack of its own, which stays where it is (ARCHITECTURE.md, "Stacks").
+/// Processes of a scheduler share its lanes. What a stopped process used of one stays there, until another process
+/// needs that lane: then it is copied to the process's own heap, and back to the same addresses when it goes on. So a
+/// process with frames belongs to its scheduler. In sanitizer builds each process has a stack of its own, which stays
+/// where it is (ARCHITECTURE.md, "Stacks").
 @safe enum StackImage {
     /// An image's block is made smaller when less than a quarter of it is used.
     static let shrinkFactor = 4
     static let sanitizerStackByteCount = 512 * 1024
+}
 
-    static func start(_ process: ProcessRef, _ entry: @escaping roost_entry) -> UInt32 {
-        guard roost_stack_per_process() else { return unsafe roost_start(entry, process.pointer) }
-        let stack = unsafe roost_stack_create(sanitizerStackByteCount)
+extension SchedulerRef {
+    /// Runs `process`, which has no frames, from the top of the fresh lane.
+    @inline(__always)
+    func startOnStack(_ process: ProcessRef) -> UInt32 {
+        let entry = unsafe process.block.operations.pointee.run
+        guard roost_stack_per_process() else {
+            let lane = state.lanes.fresh
+            process.block.lane = lane
+            use(lane)
+            return unsafe roost_start(entry, process.pointer)
+        }
+        let stack = unsafe roost_stack_create(StackImage.sanitizerStackByteCount)
         unsafe process.block.stackCopy = unsafe UnsafeMutableRawPointer(stack)
         return unsafe roost_stack_start(stack, entry, process.pointer)
     }
 
-    static func resume(_ process: ProcessRef) -> UInt32 {
+    /// Goes on with `process`, whose lane nobody is stuck on.
+    @inline(__always)
+    func resumeOnStack(_ process: ProcessRef) -> UInt32 {
         guard roost_stack_per_process() else {
-            // Safe: the image was copied from exactly here, by this thread; nobody uses the process stack now.
-            unsafe memcpy(process.block.stackPointer!, process.block.stackCopy!, Int(process.block.stackByteCount))
-            return unsafe roost_resume(process.block.stackPointer!)
+            let lane = process.block.lane
+            let word = unsafe UInt(bitPattern: process.pointer)
+            if state.lanes[lane].resident != word { moveIn(process, lane, word) }
+            use(lane)
+            return unsafe roost_resume_here(roost_thread_current(), process.block.stackPointer!)
         }
         return unsafe roost_stack_resume(OpaquePointer(process.block.stackCopy!))
     }
 
-    static func keep(_ process: ProcessRef, _ blocks: inout BlockAllocator) {
+    @inline(__always)
+    private func use(_ lane: UInt8) { unsafe roost_thread_use(&state.lanes[lane].stack) }
+
+    @inline(never)
+    private func moveIn(_ process: ProcessRef, _ lane: UInt8, _ word: UInt) {
+        clear(lane)
+        state.lanes[lane].resident = word
+        // Safe: the image was copied from exactly here; nobody uses the lane now.
+        unsafe memcpy(process.block.stackPointer!, process.block.stackCopy!, process.block.stackByteCount)
+    }
+
+    /// The process has stopped in the middle of its code, and its frames stay where they are.
+    @inline(__always)
+    func keepFrames(of process: ProcessRef) {
         if roost_stack_per_process() { return }
+        let thread = unsafe roost_thread_current()
         let stackPointer = unsafe roost_parked_sp()!
-        let byteCount = unsafe Int(roost_thread_current().pointee.stack_high) - Int(bitPattern: stackPointer)
+        unsafe process.block.stackPointer = unsafe stackPointer
+        process.block.stackByteCount =
+            unsafe Int(thread.pointee.stack_high) - Int(bitPattern: stackPointer)
+        let lane = process.block.lane
+        guard lane == state.lanes.fresh else { return }
+        state.lanes[lane].resident = unsafe UInt(bitPattern: process.pointer)
+        state.lanes.advance()
+        clear(state.lanes.fresh)
+    }
+
+    /// Moves whatever frames lie on `lane` to the heap of their process.
+    func clear(_ lane: UInt8) {
+        let word = state.lanes[lane].resident
+        guard word != 0 else { return }
+        state.lanes[lane].resident = 0
+        moveOut(ProcessRef(queued: word))
+    }
+
+    /// Copies the frames of a process that is not running to its own heap; they lie on its lane alone.
+    private func moveOut(_ process: ProcessRef) {
+        let byteCount = process.block.stackByteCount
         let capacity = Int(process.block.stackCapacity)
-        if byteCount > capacity || byteCount * shrinkFactor < capacity {
-            release(process, &blocks)
-            unsafe process.block.stackCopy = unsafe blocks.allocate(byteCount: byteCount)
+        if byteCount > capacity || byteCount * StackImage.shrinkFactor < capacity {
+            releaseImage(of: process)
+            unsafe process.block.stackCopy = unsafe state.blocks.allocate(byteCount: byteCount)
             process.block.stackCapacity = UInt32(byteCount)
             process.charge(byteCount: byteCount)
         }
-        unsafe process.block.stackPointer = unsafe stackPointer
-        process.block.stackByteCount = UInt32(byteCount)
-        unsafe memcpy(process.block.stackCopy!, stackPointer, byteCount)
+        unsafe memcpy(process.block.stackCopy!, process.block.stackPointer!, byteCount)
     }
 
-    static func release(_ process: ProcessRef, _ blocks: inout BlockAllocator) {
+    private func releaseImage(of process: ProcessRef) {
         guard let copy = unsafe process.block.stackCopy else { return }
         unsafe process.block.stackCopy = nil
-        if roost_stack_per_process() { return unsafe roost_stack_destroy(OpaquePointer(copy)) }
         let capacity = Int(process.block.stackCapacity)
-        unsafe blocks.free(copy, byteCount: capacity)
+        unsafe state.blocks.free(copy, byteCount: capacity)
         process.charge(byteCount: -capacity)
         process.block.stackCapacity = 0
+    }
+
+    /// The process has no frames any more.
+    func releaseStack(of process: ProcessRef) {
+        if roost_stack_per_process() {
+            guard let copy = unsafe process.block.stackCopy else { return }
+            unsafe process.block.stackCopy = nil
+            return unsafe roost_stack_destroy(OpaquePointer(copy))
+        }
+        let lane = process.block.lane
+        if unsafe state.lanes[lane].resident == UInt(bitPattern: process.pointer) {
+            state.lanes[lane].resident = 0
+        }
+        releaseImage(of: process)
+    }
+}
+
+extension ProcessRef {
+    /// Where the frames of a stopped process lie now: on its lane, or in its heap; in sanitizer builds its stack. Its
+    /// scheduler's thread.
+    var stackImage: UnsafeMutableRawPointer? {
+        guard !roost_stack_per_process() else { return unsafe block.stackCopy }
+        let isOnLane = unsafe home.state.lanes[block.lane].resident == UInt(bitPattern: pointer)
+        return unsafe isOnLane ? block.stackPointer : block.stackCopy
     }
 }

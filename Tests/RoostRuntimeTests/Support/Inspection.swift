@@ -12,7 +12,8 @@ enum Inspection {
     static func allocatedByteCount() -> Int { AllocationAccount.current() }
 
     static func heldByteCount() -> Int { SchedulerRef.currentProcess?.block.heldByteCount ?? 0 }
-    static func stackByteCount() -> Int { Int(SchedulerRef.currentProcess?.block.stackCapacity ?? 0) }
+    /// Of its stack when it last stopped.
+    static func stackByteCount() -> Int { SchedulerRef.currentProcess?.block.stackByteCount ?? 0 }
     static func heapByteCount() -> Int { SchedulerRef.currentProcess?.heapByteCount ?? 0 }
 }
 
