@@ -34,6 +34,23 @@ void roost_account_set_generation(roost_account *account, uint32_t generation) {
 
 void roost_malloc_trim(void) { malloc_trim(0); }
 
+void roost_account_book(uint64_t owner, int64_t size) {
+  roost_thread *t = &roost_tls;
+  if (owner == t->owner) {
+    t->live += size;
+    if (t->live > t->live_max) {
+      t->over_heap_limit = 1;
+      t->reductions = -1;
+    }
+    return;
+  }
+  char *base = __atomic_load_n(&roost_accounts_start, __ATOMIC_ACQUIRE);
+  if (base == NULL) return;
+  roost_account *account = (roost_account *)(base + (size_t)(uint32_t)owner * accounts_stride);
+  if (roost_account_generation(account) == (uint32_t)(owner >> 32))
+    __atomic_fetch_sub(&account->freed_by_others, size, __ATOMIC_RELAXED);
+}
+
 #if defined(ROOST_STACK_PER_PROCESS)
 bool roost_malloc_is_accounted(void) { return false; }
 void *roost_block_allocate(size_t size) { return malloc(size); }

@@ -387,6 +387,8 @@ void roost_account_add(roost_account *_Nonnull account, uint32_t generation, int
 static inline uint32_t roost_account_generation(const roost_account *_Nonnull account) {
   return __atomic_load_n(&account->generation, __ATOMIC_ACQUIRE);
 }
+// Books `size` bytes of the runtime's own (negative: gives them back) on process `owner` (generation << 32 | index).
+void roost_account_book(uint64_t owner, int64_t size);
 bool roost_malloc_is_accounted(void);
 // Storage of the runtime's own that is charged to no account (the runtime keeps that book itself).
 void *_Nullable roost_block_allocate(size_t size);

@@ -2,8 +2,8 @@
 
 /// Somewhere that messages of one type can be sent to: an address, or a name under which one is found at each send.
 ///
-/// Whoever takes an `Address` to send to it, call it or monitor it should take `some Destination<Message>` instead: then
-/// callers may pass either. (Elixir: `t:GenServer.server/0`, a pid, a registered name or a `:via` tuple.)
+/// Whoever takes an `Address` to send to it, call it or monitor it should take `some Destination<Message>` instead:
+/// then callers may pass either. (Elixir: `t:GenServer.server/0`, a pid, a registered name or a `:via` tuple.)
 public protocol Destination<Message>: Sendable {
     associatedtype Message: Sendable
 

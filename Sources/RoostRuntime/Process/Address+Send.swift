@@ -93,6 +93,13 @@ enum External {
         _ = push(node, to: process)
     }
 
+    static func makeTied(_ pid: Pid) -> Node { makeNode(Signal.tied, kind: .signal, for: pid) }
+
+    static func free(_ block: UnsafeMutableRawPointer, byteCount: Int) {
+        let address = UInt(bitPattern: block)
+        allocator.withLock { unsafe $0.free(address.pointer, byteCount: byteCount) }
+    }
+
     private static func makeNode<Payload>(_ payload: consuming Payload, kind: NodeKind, for pid: Pid) -> Node {
         unsafe NodeMaker.make(payload, kind: kind, for: pid, at: .coarse()) { unsafe allocate(byteCount: $0) }
     }

@@ -74,6 +74,8 @@ package struct ProcessFlags: OptionSet, Sendable {
     static let hasTimedOut = Self(rawValue: 1 << 7)
     /// It looks through its mailbox with a closure of handler code, which must not receive.
     static let isMatching = Self(rawValue: 1 << 8)
+    /// It has names or is in groups: `TieOwners` knows which.
+    static let hasTies = Self(rawValue: 1 << 15)
 }
 
 /// Reasons to look at a process that need no message. Hints: a process must cope with one that is stale.

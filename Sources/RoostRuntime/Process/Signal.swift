@@ -23,6 +23,8 @@ package enum Signal: Sendable {
     case unlink(from: Pid)
     case monitor(reference: Reference, observer: Observer)
     case demonitor(reference: Reference)
+    /// Somebody gave it a name or put it into a group: it is to be taken out when it ends.
+    case tied
     /// Runs on the process's scheduler, between its turns or inside one, where it takes its messages in; with nil where
     /// the process has ended.
     case inspect(@Sendable (ProcessRef?) -> Void)

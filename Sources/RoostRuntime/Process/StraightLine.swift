@@ -58,6 +58,7 @@ enum StraightLine {
         }
         scheduler.endCall(of: process)
         if let newest = unsafe Mailbox.close(process) { unsafe appendUnsorted(newest, to: process, scheduler) }
+        if process.block.flags.contains(.hasTies) { TieOwners.undoAll(of: process) }
         while let node = scheduler.popQueue(of: process) {
             process.block.turnsSinceExit = 0  // the bound is one deinit's, not all of them
             roost_charge(1)
@@ -104,6 +105,8 @@ enum StraightLine {
         switch signal {
         case .link(let from): scheduler.sendSignal(.exit(from: pid, reason: .noProcess, isLink: true), to: from)
         case .monitor(let reference, let observer): scheduler.tell(observer, of: pid, reference, .noProcess)
+        case .tied:
+            if let process = SchedulerRef.currentProcess, process.pid == pid { TieOwners.undoAll(of: process) }
         case .inspect(let body): body(nil)
         case .exit, .unlink, .demonitor: break
         }

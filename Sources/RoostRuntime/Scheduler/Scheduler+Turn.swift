@@ -104,6 +104,8 @@ extension SchedulerRef {
         case .demonitor(let reference):
             process.block.extras?.observers.remove(reference)
             _ = process.block.extras?.calls.pending.remove(reference.number)
+        case .tied:
+            process.block.flags.insert(.hasTies)
         case .inspect(let body):
             body(process)
         }
