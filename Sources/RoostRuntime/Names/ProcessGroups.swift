@@ -82,7 +82,7 @@ public final class ProcessGroups<Group: Hashable & Sendable, Message: Sendable>:
 
     /// The shard in which `pid` joins groups that are spread. Processes that were started together, which are most
     /// often on one scheduler, share one.
-    private func nearIndex(_ pid: Pid) -> Int { Int(pid.index) / ProcessTable.chunkCount & (shards.count - 1) }
+    private func nearIndex(_ pid: Pid) -> Int { Int(pid.index) / ProcessTable.batchCount & (shards.count - 1) }
 
     /// Where `pid` is to join `group`; nil where it has no members. `others`: what has its hash at home and is another.
     private func segment(

@@ -19,15 +19,15 @@ internal import Synchronization
     /// What it costs to make or undo a tie: some 200 ns, where a send is some 40 and one reduction.
     static let reductions: Int64 = 8
 
-    private static let chunkCount = ProcessTable.capacity / ProcessTable.chunkCount
+    private static let chunkCount = ProcessTable.capacity / ProcessTable.batchCount
 
     @safe private struct Chunk: ~Copyable {
         let lock = Mutex<Void>(())
         let roots: UnsafeMutablePointer<UInt>
 
         init() {
-            unsafe roots = .allocate(capacity: ProcessTable.chunkCount)
-            unsafe roots.initialize(repeating: 0, count: ProcessTable.chunkCount)
+            unsafe roots = .allocate(capacity: ProcessTable.batchCount)
+            unsafe roots.initialize(repeating: 0, count: ProcessTable.batchCount)
         }
     }
 
@@ -39,7 +39,7 @@ internal import Synchronization
     }()
 
     private static func chunk(of index: UInt32) -> UnsafeMutablePointer<Chunk> {
-        let place = unsafe chunks + Int(index) / ProcessTable.chunkCount
+        let place = unsafe chunks + Int(index) / ProcessTable.batchCount
         let word = unsafe place.pointee.load(ordering: .acquiring)
         if word != 0 { return unsafe UnsafeMutablePointer(bitPattern: word).unsafelyUnwrapped }
         let chunk = UnsafeMutablePointer<Chunk>.allocate(capacity: 1)
@@ -58,7 +58,7 @@ internal import Synchronization
     static func withTies<Result>(of pid: Pid, _ body: (TieTree) -> Result) -> Result {
         let chunk = unsafe chunk(of: pid.index)
         return unsafe chunk.pointee.lock.whileLocked(chunk) {
-            unsafe body(TieTree(chunk.pointee.roots + Int(pid.index) % ProcessTable.chunkCount))
+            unsafe body(TieTree(chunk.pointee.roots + Int(pid.index) % ProcessTable.batchCount))
         }
     }
 
