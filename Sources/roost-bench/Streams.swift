@@ -68,6 +68,7 @@ struct Pairs: ParsableCommand {
         let (pairs, rounds, schedulers) = (max(pairs, 1), max(rounds, 1), schedulers)
         try onOneScheduler(receiving: Bool.self, schedulers: schedulers) { owner in
             let done = owner.address
+            try owner.sleep(.milliseconds(50))  // all schedulers' threads have started by then
             let time = try nanosecondsEach(2 * pairs * rounds) {
                 for _ in 0..<pairs {
                     owner.spawn(receiving: Bool.self) { try lead($0, rounds, done) }
