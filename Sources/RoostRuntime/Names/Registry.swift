@@ -102,7 +102,7 @@ public final class Registry<Key: Hashable & Sendable>: Sendable {
         roost_enter()
         defer { roost_leave() }
         roost_charge(TieOwners.reductions)
-        guard let tie = TieOwners.withTies(of: name.pid, { $0.removeLast(of: name) }) else { return false }
+        guard let tie = TieOwners.withTies(of: name.pid, { $0.remove(name) }) else { return false }
         let isRemoved = name.remove()
         // The caller holds the name: it is destroyed, with key and value, as the caller's code.
         unsafe tie.free(owner: name.pid).release()

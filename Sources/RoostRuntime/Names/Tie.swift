@@ -133,9 +133,11 @@ class TieTarget: @unchecked Sendable {
     /// Takes out the tie to `target` with the highest number.
     func removeLast(of target: TieTarget) -> Tie? {
         let count = count(of: target)
-        guard count > 0, let link = unsafe find(Unmanaged.passUnretained(target).toOpaque(), count - 1) else {
-            return nil
-        }
+        return count > 0 ? remove(target, ordinal: count - 1) : nil
+    }
+
+    func remove(_ target: TieTarget, ordinal: UInt32 = 0) -> Tie? {
+        guard let link = unsafe find(Unmanaged.passUnretained(target).toOpaque(), ordinal) else { return nil }
         let tie = unsafe Tie(link.pointee)
         let leafLink = unsafe lastLink(from: link)
         let leaf = unsafe leafLink.pointee

@@ -170,7 +170,9 @@ extension SchedulerRef {
         guard process.heapByteCount > limit else { return false }
         settleAccount(of: process)
         guard process.heapByteCount > limit else { return false }
-        if !process.block.flags.contains(.isExiting) { tellOverHeapLimit(process, frames: HeapOverflow.framesOfThread()) }
+        if !process.block.flags.contains(.isExiting) {
+            tellOverHeapLimit(process, frames: HeapOverflow.framesOfThread())
+        }
         let isPreempted = process.block.flags.contains(.wasPreempted)
         guard isPreempted, process.heapByteCount > limit + limit / 4 else {
             if !isPreempted { enqueueLocal(process) }  // parked: it runs again to meet its exit
