@@ -94,7 +94,8 @@ public struct Connection<Message: Sendable>: ~Copyable {
     public var address: Address<Message> { process.address }
     public var pid: Pid { process.pid }
 
-    /// The process that the connection is: to sleep, receive, spawn, link and monitor.
+    /// The process that the connection is: to sleep, receive, spawn, link and monitor; to run what blocks or takes long
+    /// on other threads (`dirty`), and to wait for Swift's tasks (`await`).
     ///
     /// While a callback waits, pings are answered and a close is noticed; messages wait up to the route's limit, then
     /// the socket is not read.

@@ -82,7 +82,7 @@ class OutsideWork: @unchecked Sendable {
         defer { process.disarmTimer(scheduler) }
         while true {
             let byteCount = exceedingByteCount.load(ordering: .sequentiallyConsistent)
-            if byteCount != 0 { endProcess(process, scheduler, overLimitBy: byteCount) }
+            if byteCount != 0 { endProcess(process, scheduler, holding: byteCount) }
             if process.isExiting { giveUp() }
             try process.throwIfExiting()
             if isDone {
@@ -90,7 +90,7 @@ class OutsideWork: @unchecked Sendable {
                 if case .failed(let reason) = ending { scheduler.tellToExit(process, reason) }
                 let thread = unsafe roost_thread_current()
                 let live = unsafe Int(thread.pointee.live)
-                if unsafe live > thread.pointee.live_max { endProcess(process, scheduler, overLimitBy: live) }
+                if unsafe live > thread.pointee.live_max { endProcess(process, scheduler, holding: live) }
                 guard process.isExiting else { return true }
                 destroyOwnResult()
                 try process.throwIfExiting()
@@ -104,7 +104,7 @@ class OutsideWork: @unchecked Sendable {
         }
     }
 
-    private func endProcess(_ process: ProcessRef, _ scheduler: SchedulerRef, overLimitBy byteCount: Int) {
+    private func endProcess(_ process: ProcessRef, _ scheduler: SchedulerRef, holding byteCount: Int) {
         let overflow = HeapOverflow(
             byteCount: byteCount, limit: process.block.heapLimit, heldByteCount: process.block.heldByteCount,
             frames: exceedingFrames)
