@@ -216,7 +216,7 @@ extension RuntimeTests {
                         }
                     }
                     for number in 1...100 { address.send(number) }
-                    try process.sleep(.milliseconds(20))
+                    while barrier.arrived.value == 0 { try process.yield() }
                     barrier.release()
                     _ = try process.receiveDown(of: reference)
                     return numbers.withLock { $0 }
