@@ -28,20 +28,24 @@ int64_t roost_account_take(roost_account *account) {
   return __atomic_exchange_n(&account->freed_by_others, 0, __ATOMIC_ACQ_REL);
 }
 
-void roost_account_set_generation(roost_account *account, uint32_t generation) {
-  __atomic_store_n(&account->generation, generation, __ATOMIC_RELEASE);
-}
-
 void roost_malloc_trim(void) { malloc_trim(0); }
+
+// Stops the process at its next reduction point, and notes who asked for more than it may hold, for the reason that it
+// ends with.
+__attribute__((noinline, cold)) static void note_growth(roost_thread *t) {
+  t->reductions = -1;
+  if (t->over_heap_limit) return;
+  t->over_heap_limit = 1;
+  uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+  t->growth_frame_count =
+      roost_walk_frames(frame, t->stack_low, t->stack_high, t->growth_frames, ROOST_GROWTH_FRAMES_MAX);
+}
 
 void roost_account_book(uint64_t owner, int64_t size) {
   roost_thread *t = &roost_tls;
   if (owner == t->owner) {
     t->live += size;
-    if (t->live > t->live_max) {
-      t->over_heap_limit = 1;
-      t->reductions = -1;
-    }
+    if (t->live > t->live_max) note_growth(t);
     return;
   }
   char *base = __atomic_load_n(&roost_accounts_start, __ATOMIC_ACQUIRE);
@@ -82,17 +86,6 @@ static size_t size_of(const header *h) { return h->size & SIZE_MASK; }
 static void *start_of(header *h) {
   unsigned shift = (unsigned)(h->size >> SIZE_BITS);
   return shift == 0 ? (void *)h : (char *)(h + 1) - ((size_t)1 << shift);
-}
-
-// Stops the process at its next reduction point, and notes who asked for more than it may hold, for the reason that it
-// ends with.
-__attribute__((noinline, cold)) static void note_growth(roost_thread *t) {
-  t->reductions = -1;
-  if (t->over_heap_limit) return;
-  t->over_heap_limit = 1;
-  uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-  t->growth_frame_count =
-      roost_walk_frames(frame, t->stack_low, t->stack_high, t->growth_frames, ROOST_GROWTH_FRAMES_MAX);
 }
 
 // Books `size` bytes on the process that runs on this thread.

@@ -372,8 +372,10 @@ bool roost_symbol_is_library(uintptr_t address);
 typedef struct {
   int64_t freed_by_others;  // atomic
   uint32_t generation;      // atomic; a free for another generation is not booked
-  uint32_t index;
+  uint32_t index;           // atomic; in the lower ROOST_INDEX_BITS, and options of the process above
 } roost_account;
+
+#define ROOST_INDEX_BITS 24
 
 extern char *_Nullable roost_accounts_start;
 static inline void *_Nullable roost_accounts_base(void) { return roost_accounts_start; }
@@ -381,12 +383,24 @@ static inline void *_Nullable roost_accounts_base(void) { return roost_accounts_
 void roost_accounts_set(void *_Nullable base, size_t stride);
 // Takes (and clears) what others freed.
 int64_t roost_account_take(roost_account *_Nonnull account);
-void roost_account_set_generation(roost_account *_Nonnull account, uint32_t generation);
-// Books `bytes` on the process of `generation`, if it is still that one. Any thread.
-void roost_account_add(roost_account *_Nonnull account, uint32_t generation, int64_t bytes);
+static inline void roost_account_set_generation(roost_account *_Nonnull account, uint32_t generation) {
+  __atomic_store_n(&account->generation, generation, __ATOMIC_RELEASE);
+}
 static inline uint32_t roost_account_generation(const roost_account *_Nonnull account) {
   return __atomic_load_n(&account->generation, __ATOMIC_ACQUIRE);
 }
+static inline uint32_t roost_account_index(const roost_account *_Nonnull account) {
+  return __atomic_load_n(&account->index, __ATOMIC_RELAXED) & ((1u << ROOST_INDEX_BITS) - 1);
+}
+// Bits that senders look at: in the cache line of the mailbox.
+static inline uint32_t roost_account_options(const roost_account *_Nonnull account) {
+  return __atomic_load_n(&account->index, __ATOMIC_RELAXED) >> ROOST_INDEX_BITS;
+}
+static inline void roost_account_set_index(roost_account *_Nonnull account, uint32_t index, uint32_t options) {
+  __atomic_store_n(&account->index, index | options << ROOST_INDEX_BITS, __ATOMIC_RELAXED);
+}
+// Books `bytes` on the process of `generation`, if it is still that one. Any thread.
+void roost_account_add(roost_account *_Nonnull account, uint32_t generation, int64_t bytes);
 // Books `size` bytes of the runtime's own (negative: gives them back) on process `owner` (generation << 32 | index).
 void roost_account_book(uint64_t owner, int64_t size);
 bool roost_malloc_is_accounted(void);

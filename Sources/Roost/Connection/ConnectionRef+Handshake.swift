@@ -123,7 +123,7 @@ extension ConnectionRef {
         state.phase = .open
         state.flags.insert(.mustOpenHandler)
         listener.counters.opened.add(1, ordering: .relaxed)
-        process.setMailboxLimit(route.limits.mailboxCountMax)
+        process.setMailboxLimit(route.limits.mailboxCountMax, route.limits.mailboxOverflow.policy)
         process.setHeapLimit(route.limits.heapByteCountMax)
         state.lastReceived = scheduler.now
         state.lastMessage = scheduler.now

@@ -102,7 +102,7 @@ extension ConnectionRef {
         let process = unsafe scheduler.spawn(
             ConnectionProcess.operations, object: UnsafeMutableRawPointer(pointer),
             heapLimit: route.limits.heapByteCountMax)
-        process.setMailboxLimit(route.limits.mailboxCountMax)
+        process.setMailboxLimit(route.limits.mailboxCountMax, route.limits.mailboxOverflow.policy)
         let blocks = [
             state.residue, state.assembly, state.delivering, state.outbound, state.extras?.waiting ?? ByteBlock(),
         ]

@@ -195,6 +195,13 @@ private final class EventRelay: Sendable {
                 "contained crashes have lost too much memory: draining, restart the program",
                 metadata: ["runtime.leaked-bytes": "\(byteCount)"])
             leakLimitReached.withLock { $0 }?()
+        case .messagesDropped(let process, let policy, let limit):
+            logger.warning(
+                "messages dropped: mailbox full",
+                metadata: [
+                    "process.pid": "\(process.pid)", "process.label": "\(process.label ?? "")",
+                    "mailbox.policy": "\(policy)", "mailbox.limit": "\(limit)",
+                ])
         case .longMailbox(let process, let count):
             logger.warning(
                 "long mailbox",

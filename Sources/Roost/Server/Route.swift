@@ -21,6 +21,24 @@ public enum SlowConsumerPolicy: String, Sendable, CaseIterable {
     case dropOldest = "drop-oldest"
 }
 
+/// What happens when more messages from other processes wait for a handler than may.
+public enum MailboxOverflowPolicy: String, Sendable, CaseIterable {
+    /// The process is ended as if it had crashed.
+    case restart
+    /// What comes is dropped and counted; `send` returns false while the mailbox is seen to be full.
+    case dropNewest = "drop-newest"
+    /// The messages that have waited longest are dropped and counted.
+    case dropOldest = "drop-oldest"
+
+    var policy: MailboxPolicy {
+        switch self {
+        case .restart: .end
+        case .dropNewest: .dropNewest
+        case .dropOldest: .dropOldest
+        }
+    }
+}
+
 /// Bounds of one connection. Each says what happens when it is hit.
 public struct ConnectionLimits: Sendable, Equatable {
     /// Bytes of one message from the client, its fragments together. Past it: close code 1009, before room is made for
@@ -33,8 +51,9 @@ public struct ConnectionLimits: Sendable, Equatable {
     public var slowConsumer = SlowConsumerPolicy.close
     /// Bytes of messages that wait while a callback waits. Past it the socket is not read.
     public var waitingByteCountMax = 64 << 10
-    /// Messages from other processes that may wait. Past it the process is ended as if it had crashed.
+    /// Messages from other processes that may wait. Past it: `mailboxOverflow`.
     public var mailboxCountMax = 100_000
+    public var mailboxOverflow = MailboxOverflowPolicy.restart
     /// Bytes the connection's process may hold, its handler's memory included. Past it the process is ended as if it
     /// had crashed.
     public var heapByteCountMax = 64 << 20

@@ -46,6 +46,9 @@ package struct RouteSettings: Sendable, Equatable {
         limits.slowConsumer = reader.choice(slow.rawValue, rule: slow.rule, default: limits.slowConsumer)
         integer(.maxWaitingBytes, &limits.waitingByteCountMax)
         integer(.maxMailboxMessages, &limits.mailboxCountMax)
+        let overflow = RouteSettingKey.mailboxOverflow
+        limits.mailboxOverflow = reader.choice(
+            overflow.rawValue, rule: overflow.rule, default: limits.mailboxOverflow)
         integer(.maxHandlerBytes, &limits.heapByteCountMax)
         duration(.pingInterval, &limits.pingInterval)
         duration(.pongTimeout, &limits.pongTimeout)

@@ -78,6 +78,7 @@ enum RouteSettingKey: String, CaseIterable {
     case slowConsumer = "slow-consumer"
     case maxWaitingBytes = "max-waiting-bytes"
     case maxMailboxMessages = "max-mailbox-messages"
+    case mailboxOverflow = "mailbox-overflow"
     case maxHandlerBytes = "max-handler-bytes"
     case pingInterval = "ping-interval"
     case pongTimeout = "pong-timeout"
@@ -92,6 +93,7 @@ enum RouteSettingKey: String, CaseIterable {
         case .maxOutboundBytes, .maxWaitingBytes: .bytes(1 << 10...1 << 30)
         case .slowConsumer: .choice(SlowConsumerPolicy.allCases.map(\.rawValue))
         case .maxMailboxMessages: .count(1...Int(UInt32.max))
+        case .mailboxOverflow: .choice(MailboxOverflowPolicy.allCases.map(\.rawValue))
         case .maxHandlerBytes: .bytes(64 << 10...1 << 40)
         case .pingInterval, .idleTimeout: .duration(.milliseconds(100) ... .seconds(86_400), orZero: true)
         case .pongTimeout: .duration(.milliseconds(100) ... .seconds(86_400))

@@ -6,9 +6,9 @@ internal import Synchronization
 extension Address {
     /// Sends `message`, which is moved to the receiver. Never waits. Any thread.
     ///
-    /// Messages from one sender to one receiver arrive in the order they were sent. Where the receiver has ended, the
-    /// message is destroyed here and the result is false; true says that it was delivered, not that it will be
-    /// received.
+    /// Messages from one sender to one receiver arrive in the order they were sent. Where the receiver has ended, or
+    /// its mailbox is full and drops what is new (`MailboxPolicy.dropNewest`), the message is destroyed here and the
+    /// result is false; true says that it was delivered, not that it will be received.
     @discardableResult
     @inlinable
     public func send(_ message: consuming sending Message) -> Bool {
@@ -29,7 +29,7 @@ extension Address {
     /// The payload of a new node for `pid`; nil when there is no such process.
     @usableFromInline
     static func allocate(_ pid: Pid, byteCount: Int, type: UnsafeRawPointer?) -> UnsafeMutableRawPointer? {
-        guard ProcessTable.find(pid) != nil else { return nil }
+        guard let process = ProcessTable.find(pid), !process.refusesMessage() else { return nil }
         roost_enter()
         defer { roost_leave() }
         roost_charge(1)

@@ -116,7 +116,7 @@ package struct WakeFlags: OptionSet, Sendable {
     var queueHead: UnsafeMutablePointer<NodeHeader>?
     var queueTail: UnsafeMutablePointer<NodeHeader>?
     let publishedQueueCount: Atomic<UInt32>
-    /// More messages than this and the process is told to end.
+    /// More messages than this: `mailboxPolicy`.
     var mailboxLimit: UInt32
     var timer: TimerReference
     var operations: UnsafePointer<ProcessOperations>
@@ -224,6 +224,7 @@ final class ProcessExtras {
     /// Why it was told to end, or ended.
     var exitReason: ExitReason?
     var hasWarnedOfMailbox = false
+    var hasReportedDrops = false
     var label: String?
 }
 
@@ -259,7 +260,15 @@ final class ProcessExtras {
     }
 
     package var pid: Pid {
-        @inline(__always) get { Pid(index: block.account.index, generation: generation) }
+        @inline(__always) get { Pid(index: index, generation: generation) }
+    }
+
+    /// Its place in the process table.
+    var index: UInt32 {
+        // Safe: the account is the first field.
+        @inline(__always) get {
+            unsafe roost_account_index(UnsafeRawPointer(pointer).assumingMemoryBound(to: roost_account.self))
+        }
     }
 
     var generation: UInt32 {

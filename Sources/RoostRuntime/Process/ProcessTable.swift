@@ -15,7 +15,7 @@ internal import Synchronization
 @safe enum ProcessTable {
     /// Processes that can exist at once; the reserved addresses cost nothing until used. Erlang's default is 2^20, its
     /// limit 2^27.
-    static let capacity = 1 << 24
+    static let capacity = 1 << ROOST_INDEX_BITS
     /// Slots that move between schedulers at once.
     static let batchCount = 1024
     static let stride = MemoryLayout<ProcessControlBlock>.stride
@@ -97,8 +97,8 @@ internal import Synchronization
     /// Writes what is not zero in a slot of zeros. `next` is the index + 1 of the slot after it in a list.
     fileprivate static func makeSlot(_ index: Int, generation: UInt32, next: UInt) {
         // Safe: the slot is free, and nothing but its account is looked at by others.
-        unsafe (base + index).pointee.account.index = UInt32(index)
         unsafe withUnsafeMutablePointer(to: &(base + index).pointee.account) {
+            unsafe roost_account_set_index($0, UInt32(index), 0)
             unsafe roost_account_set_generation($0, generation)
         }
         unsafe (base + index).pointee.runNext = next
@@ -254,7 +254,7 @@ struct SlotCache: ~Copyable {
 
     mutating func put(_ process: ProcessRef) {
         process.block.runNext = head
-        head = UInt(process.block.account.index) + 1
+        head = UInt(process.index) + 1
         count += 1
         if count >= 2 * ProcessTable.batchCount { shed() }
     }

@@ -68,7 +68,7 @@ extension Runtime {
         process.block.priority = options.priority
         if let label = options.label { process.extras.label = label }
         if options.isPinned { process.block.flags.insert(.isPinned) }
-        if let limit = options.mailboxCountMax { process.block.mailboxLimit = UInt32(clamping: limit) }
+        if let limit = options.mailboxCountMax { process.setMailboxLimit(limit, options.mailboxPolicy) }
         if let link { process.extras.links.add(link, ()) }
         if let (reference, observer) = monitor { process.extras.observers.add(reference, observer) }
         let address = Address<Message>(pid: process.pid)

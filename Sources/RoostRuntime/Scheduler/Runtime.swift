@@ -9,8 +9,10 @@ public struct ProcessOptions: Sendable {
     /// Bytes the process may hold, the runtime's and its own allocations together; past it the process is told to end.
     /// 0: no limit.
     public var heapByteCountMax: Int?
-    /// Messages that may wait in its mailbox; past it the process is told to end. nil: no limit.
+    /// Messages that may wait in its mailbox; past it: `mailboxPolicy`. nil: no limit. Their bytes count towards
+    /// `heapByteCountMax`.
     public var mailboxCountMax: Int?
+    public var mailboxPolicy = MailboxPolicy.end
     /// How it is chosen among the runnable processes of its scheduler; not inherited from who starts it.
     public var priority = ProcessPriority.normal
     /// What the process is called in reports, error texts and the inspection; see `ProcessContext.setLabel`.
@@ -21,11 +23,12 @@ public struct ProcessOptions: Sendable {
     package var schedulerIndex: Int?
 
     public init(
-        heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil, priority: ProcessPriority = .normal,
-        label: String? = nil
+        heapByteCountMax: Int? = nil, mailboxCountMax: Int? = nil, mailboxPolicy: MailboxPolicy = .end,
+        priority: ProcessPriority = .normal, label: String? = nil
     ) {
         self.heapByteCountMax = heapByteCountMax
         self.mailboxCountMax = mailboxCountMax
+        self.mailboxPolicy = mailboxPolicy
         self.priority = priority
         self.label = label
     }
@@ -111,6 +114,8 @@ public enum RuntimeEvent: Sendable {
     case rejoined(Pid, after: Duration)
     /// A scheduler is stuck and there is no thread to hand it over to: its processes wait. Once.
     case noSpareThread(Int)
+    /// The mailbox of a process was over its limit and messages were dropped, as its policy says. Once per process.
+    case messagesDropped(ProcessName, MailboxPolicy, limit: Int)
 }
 
 /// A set of schedulers and the processes on them.
@@ -132,6 +137,7 @@ public final class Runtime: @unchecked Sendable {
     private let abandonedTotal = Atomic<Int>(0)
     private let leakedTotal = Atomic<Int>(0)
     private let hasReportedLeak = Atomic<Bool>(false)
+    private let droppedTotal = Atomic<Int>(0)
     private let nextScheduler = Atomic<Int>(0)
     private let isRunning = Atomic<Bool>(true)
 
@@ -228,6 +234,10 @@ public final class Runtime: @unchecked Sendable {
 
     func processStarted() { liveCount.add(1, ordering: .relaxed) }
     func processEnded() { liveCount.subtract(1, ordering: .relaxed) }
+
+    /// Messages dropped because a mailbox was full: `MailboxPolicy`.
+    public var droppedMessageCount: Int { droppedTotal.load(ordering: .relaxed) }
+    func countDropped(_ count: Int) { droppedTotal.add(count, ordering: .relaxed) }
 
     func report(_ event: RuntimeEvent) { report?(event) }
 

@@ -74,12 +74,18 @@ extension SchedulerRef {
     /// Destroys a message outside the process that sent it: its deinit is user code and runs in a process.
     func discard(_ node: Node) {
         if unsafe node.header.pointee.payloadType == nil { return free(node) }
-        let process = unsafe makeProcess(StraightLine.cleanUp, heapLimit: .max)
-        process.block.flags.insert([.isCleaningUp, .isFinished])
+        let process = makeCleaner()
         unsafe node.header.pointee.kind = .undeliverable
         unsafe node.header.pointee.isCall = false
         append(node, to: process)
         enqueueLocal(process)
+    }
+
+    /// A process that destroys what is in its queue and ends; in no run queue yet.
+    func makeCleaner() -> ProcessRef {
+        let process = unsafe makeProcess(StraightLine.cleanUp, heapLimit: .max)
+        process.block.flags.insert([.isCleaningUp, .isFinished])
+        return process
     }
 
     /// Sends a signal; false when there is no such process.
@@ -132,6 +138,7 @@ extension ProcessRef {
         unsafe block.queueTail = nil
         block.queueCount = 0
         block.mailboxLimit = .max
+        setMailboxPolicy(.end)
         block.timer = .none
         unsafe block.operations = unsafe operations
         block.allocatedByteCount = 0

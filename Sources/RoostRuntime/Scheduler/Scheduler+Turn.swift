@@ -77,11 +77,7 @@ extension SchedulerRef {
     }
 
     private func checkMailbox(of process: ProcessRef) {
-        if process.block.queueCount > process.block.mailboxLimit {
-            tellToExit(
-                process,
-                .mailboxLimit(messageCount: Int(process.block.queueCount), limit: Int(process.block.mailboxLimit)))
-        }
+        if process.block.queueCount > process.block.mailboxLimit { enforceMailboxLimit(of: process) }
         if process.block.heldByteCount > process.block.heapLimit { tellOverHeapLimit(process) }
         let warningCount = unsafe state.runtime.configuration.mailboxWarningCount
         if process.block.queueCount > warningCount, !process.extras.hasWarnedOfMailbox {

@@ -137,7 +137,10 @@ extension ProcessRef {
         block.extras?.exitReason = nil
     }
 
-    package func setMailboxLimit(_ messageCount: Int) { block.mailboxLimit = UInt32(clamping: messageCount) }
+    package func setMailboxLimit(_ messageCount: Int, _ policy: MailboxPolicy = .end) {
+        block.mailboxLimit = UInt32(clamping: messageCount)
+        setMailboxPolicy(policy)
+    }
     package func setHeapLimit(_ byteCount: Int) { block.heapLimit = byteCount == 0 ? .max : byteCount }
 }
 
