@@ -56,6 +56,13 @@ internal import Synchronization
         return unsafe block + NodeHeader.payloadOffset
     }
 
+    /// Makes the new message of `payload` a request of a `GenServer`'s own kind.
+    @usableFromInline
+    static func markRequest(_ payload: UnsafeMutableRawPointer) {
+        // Safe: `Sending.allocate` made the node, which nobody else knows yet.
+        unsafe (payload - NodeHeader.payloadOffset).assumingMemoryBound(to: NodeHeader.self).pointee.kind = .request
+    }
+
     /// Sends the request of `payload`, which is initialised, and waits for the reply, whose payload it returns: to be
     /// moved out, and then given back to `free`. Throws `CallError` or `ProcessExit`. Process context.
     @usableFromInline
@@ -111,6 +118,7 @@ internal import Synchronization
             process.block.timer = scheduler.armWake(process, at: time)
         }
         defer { process.disarmTimer(scheduler) }
+        process.block.waitKind = .call
         while true {
             process.park(in: .call)
             scheduler.collectInbox(of: process)

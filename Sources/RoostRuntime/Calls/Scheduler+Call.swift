@@ -44,7 +44,6 @@ extension SchedulerRef {
     /// A request leaves the mailbox of `process`: from here on its end is the caller's business (K1).
     func noteReceived(_ node: Node, by process: ProcessRef) {
         let trailer = unsafe node.trailer.pointee
-        unsafe node.header.pointee.isCall = false
         if process.block.flags.contains(.isFinished) {
             failCall(trailer.number, caller: Pid(word: trailer.word), process.callFailure)
         } else {

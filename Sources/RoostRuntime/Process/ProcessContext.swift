@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// `Message` is the type that the process receives; `Never` for one that receives none.
 public struct ProcessContext<Message: Sendable>: ~Copyable {
-    package init() {}
+    @usableFromInline package init() {}
 
     /// The process that runs. Every use of a context is inside its process: it can be neither copied nor captured by
     /// another.

@@ -221,6 +221,8 @@ final class ProcessExtras {
     var monitors = TieTable<Reference, Pid>()
     /// The call it waits in, and the calls it has not answered.
     var calls = CallState()
+    /// `ServerControl` of a `GenServer`.
+    var server: AnyObject?
     /// Why it was told to end, or ended.
     var exitReason: ExitReason?
     var hasWarnedOfMailbox = false
