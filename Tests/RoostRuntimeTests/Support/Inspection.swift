@@ -8,6 +8,15 @@ import Synchronization
 enum Inspection {
     static func monitorCount() -> Int { SchedulerRef.currentProcess?.block.extras?.monitors.count ?? 0 }
 
+    /// Calls that the process has received and not answered.
+    static func pendingCallCount() -> Int { SchedulerRef.currentProcess?.block.extras?.calls.pending.count ?? 0 }
+    /// Whether the process waits for no reply, and has none.
+    static func replyIsTaken() -> Bool {
+        guard let calls = SchedulerRef.currentProcess?.block.extras?.calls else { return true }
+        return calls.awaited == 0 && calls.reply == nil
+    }
+    static func queueCount() -> Int { Int(SchedulerRef.currentProcess?.block.queueCount ?? 0) }
+
     /// Bytes that the process that runs has allocated and not freed, with what others freed for it.
     static func allocatedByteCount() -> Int { AllocationAccount.current() }
 
