@@ -102,7 +102,9 @@ extension RuntimeTests {
                             _ = try process.call(queued, timeout: nil) { .answer($0, Payload(1, destroyed)) }
                         }
                         let taken = process.spawn(receiving: Script.self) { try obey($0) }
-                        let second = try callError { _ = try process.call(taken, timeout: nil) { .endAsked($0, ending) } }
+                        let second = try callError {
+                            _ = try process.call(taken, timeout: nil) { .endAsked($0, ending) }
+                        }
                         let third = try callError { _ = try process.call(taken, timeout: nil) { .keep($0) } }
                         guard Inspection.replyIsTaken() else { throw Refused() }
                         return [first, second, third]
@@ -147,7 +149,10 @@ extension RuntimeTests {
                         call of Script to \(callee): there is no such process; start it first, or look its address up \
                         again
                         """,
-                        "call of Script to 'clerk': there is no such process; start it first, or look its address up again",
+                        """
+                        call of Script to 'clerk': there is no such process; start it first, or look its address up \
+                        again
+                        """,
                     ])
             }
         }
@@ -403,7 +408,9 @@ extension RuntimeTests {
                 let pending: Int = try await runtime.value { process in
                     let callee = process.spawnLink(receiving: Script.self) { try obey($0) }
                     // The callee takes each request only after its caller has given up.
-                    for _ in 0..<4 * limit { _ = try callError { _ = try process.call(callee, timeout: .zero) { .keep($0) } } }
+                    for _ in 0..<4 * limit {
+                        _ = try callError { _ = try process.call(callee, timeout: .zero) { .keep($0) } }
+                    }
                     return try process.call(callee) { .pendingCount($0) }
                 }
                 #expect(pending < limit)

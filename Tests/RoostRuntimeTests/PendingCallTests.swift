@@ -132,10 +132,10 @@ extension RuntimeTests {
                     asked.add()
                     try keeper.sleep(.seconds(60))
                 }
-                async let answer = runtime.call(keeper, timeout: nil) { ($0, nil) }
+                async let answer = runtime.call(keeper, timeout: nil) { ($0, nil) }.number
                 await asked.wait(for: 1)
                 kept.withLock { $0 }?.send(Payload(6, destroyed))
-                let number = try await answer.number
+                let number = try await answer
                 #expect(number == 6)
                 kept.withLock { $0 }?.send(Payload(7, destroyed))
                 await destroyed.wait(for: 2)

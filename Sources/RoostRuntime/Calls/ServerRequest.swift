@@ -17,8 +17,8 @@ public protocol DeferredRequest: ServerOperation {
     associatedtype Server
     associatedtype Reply
 
-    /// Takes the request. `reply` may be kept, or sent to another process, and is answered once; a caller whose reply is
-    /// destroyed unanswered is told so.
+    /// Takes the request. `reply` may be kept, or sent to another process, and is answered once; a caller whose reply
+    /// is destroyed unanswered is told so.
     func handle(
         _ server: inout Server, _ reply: PromisedReply<Reply>, _ process: borrowing Server.Context
     ) throws
