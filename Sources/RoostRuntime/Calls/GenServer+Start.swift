@@ -35,7 +35,7 @@ extension GenServer {
         in runtime: Runtime, timeout: Duration? = nil, options: ProcessOptions = ProcessOptions(),
         _ make: @escaping @Sendable (borrowing Context) throws -> Self
     ) async throws -> ServerAddress<Self> {
-        try await runtime.ask { try start(from: $0, timeout: timeout, options: options, make) }
+        try await runtime.run { try start(from: $0, timeout: timeout, options: options, make) }
     }
 
     /// A server as a child of a supervisor, which waits until `make` has made its state.

@@ -109,7 +109,7 @@ extension Runtime {
     public func call<Callee: Destination, Request: ServerOperation>(
         _ server: Callee, _ request: Request, timeout: Duration? = .seconds(5)
     ) async throws -> Request.Reply where Callee.Message == ServerMessage<Request.Server> {
-        try await ask { try $0.call(server, request, timeout: timeout) }
+        try await run { try $0.call(server, request, timeout: timeout) }
     }
 
     /// Runs `body` in a server's process, with its state; as `ProcessContext.perform`.
@@ -117,14 +117,14 @@ extension Runtime {
         on server: Callee, timeout: Duration? = .seconds(5),
         _ body: @escaping @Sendable (inout Server, borrowing Server.Context) throws -> Reply
     ) async throws -> Reply where Callee.Message == ServerMessage<Server> {
-        try await ask { try $0.perform(on: server, timeout: timeout, body) }
+        try await run { try $0.perform(on: server, timeout: timeout, body) }
     }
 
     /// A copy of a server's state, between two callbacks. (OTP: `sys:get_state`.)
     public func state<Callee: Destination, Server: GenServer & Sendable>(
         of server: Callee, timeout: Duration? = .seconds(5)
     ) async throws -> Server where Callee.Message == ServerMessage<Server> {
-        try await ask { try $0.state(of: server, timeout: timeout) }
+        try await run { try $0.state(of: server, timeout: timeout) }
     }
 
     /// Asks a server to stop and returns, when it has ended, why it did; as `ProcessContext.stop`.
@@ -132,6 +132,6 @@ extension Runtime {
     public func stop<Callee: Destination, Server: GenServer>(
         server: Callee, reason: ExitReason = .normal, timeout: Duration? = nil
     ) async throws -> ExitReason where Callee.Message == ServerMessage<Server> {
-        try await ask { try $0.stop(server: server, reason: reason, timeout: timeout) }
+        try await run { try $0.stop(server: server, reason: reason, timeout: timeout) }
     }
 }
