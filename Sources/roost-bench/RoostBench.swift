@@ -10,6 +10,6 @@ struct RoostBench: ParsableCommand {
         commandName: "roost-bench", abstract: "What processes and messages cost, on one scheduler.",
         subcommands: [
             Spawn.self, PingPong.self, Ring.self, Monitor.self, Stream.self, FanOut.self, Pairs.self, Timers.self,
-            Latency.self, Churn.self, Call.self, Groups.self, MemoryReturn.self,
+            Latency.self, Churn.self, Call.self, Groups.self, MemoryReturn.self, Top.self, Hibernate.self,
         ])
 }

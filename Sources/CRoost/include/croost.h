@@ -94,6 +94,7 @@ typedef struct roost_thread {
   uint32_t outcome;
   uint32_t attached;             // bytes of its stacks that are kept for what is not instrumented
   uint32_t has_own_stack;        // attach mapped one
+  uint32_t is_traced;            // what the process that runs does is told to its tracer
   void *_Nullable scheduler_sp;
   void *_Nullable process_sp;
   uintptr_t guard_low;           // [guard_low, stack_low) is not accessible

@@ -78,6 +78,7 @@ internal import Synchronization
         let callee = unsafe Pid(word: node.header.pointee.target)
         let number = unsafe node.trailer.pointee.number
         process.extras.calls.awaited = number
+        if Tracing.isCurrent { Tracing.noteSent(node) }
         guard send(node, scheduler) else {
             process.extras.calls.awaited = 0
             throw CallError(.noProcess, callee: callee, request: request)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CRoost
+internal import Synchronization
 
 /// What is known of one process at one moment. (Erlang: `process_info/1`.)
 public struct ProcessInformation: Sendable {
@@ -99,6 +100,7 @@ extension ProcessInformation {
         priority = process.block.priority
         trapsExits = block.contains(.trapsExits)
         isPinned = block.contains(.isPinned)
+        isTraced = block.contains(.isTraced)
         pendingExit = block.contains(.isExiting) ? process.exitReason : nil
         if let extras = process.block.extras { add(extras) }
     }
@@ -117,6 +119,7 @@ extension ProcessInformation {
     private static func status(of process: ProcessRef, isRunning: Bool) -> Status {
         if isRunning { return .running }
         if !process.block.flags.isDisjoint(with: [.isFinished, .isCleaningUp]) { return .exiting }
+        if process.block.flags.contains(.isHibernating) { return .waiting(in: .hibernation) }
         if process.block.flags.contains(.wasPreempted) || process.block.entry != nil { return .runnable }
         return .waiting(in: Wait(process.block.waitKind))
     }
@@ -171,7 +174,7 @@ struct PublishedBlock {
     init(_ process: ProcessRef) { self.process = process }
 
     var status: ProcessStatus { @inline(__always) get { process.block.status } }
-    var home: UnsafeMutablePointer<SchedulerState>? { @inline(__always) get { unsafe process.block.home } }
+    var homeWord: UInt { @inline(__always) get { process.block.publishedHome.load(ordering: .relaxed) } }
     var messageCount: Int { @inline(__always) get { Int(process.block.queueCount) } }
     var reductions: UInt64 { @inline(__always) get { process.block.reductions } }
     var allocatedByteCount: Int { @inline(__always) get { max(0, process.block.allocatedByteCount) } }

@@ -55,6 +55,7 @@ extension Address {
         defer { roost_leave() }
         let node = unsafe Node((payload - NodeHeader.payloadOffset).assumingMemoryBound(to: NodeHeader.self))
         let process = unsafe ProcessTable.slot(UInt32(truncatingIfNeeded: node.header.pointee.target))
+        if Tracing.isCurrent { Tracing.noteSent(node) }
         switch Mailbox.push(node, to: process) {
         case .pushed: break
         case .pushedAndMustEnqueue: process.home.enqueue(process)

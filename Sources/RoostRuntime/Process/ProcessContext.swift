@@ -197,6 +197,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         defer { roost_leave() }
         guard pid != process.pid, !process.extras.links.contains(pid) else { return }
         process.extras.links.add(pid, ())
+        if Tracing.isCurrent { Tracing.note(.linked(pid)) }
         if !scheduler.sendSignal(.link(from: process.pid), to: pid) {
             scheduler.sendSignal(.exit(from: pid, reason: .noProcess, isLink: true), to: process.pid)
         }
@@ -206,6 +207,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         roost_enter()
         defer { roost_leave() }
         process.block.extras?.links.remove(pid)
+        if Tracing.isCurrent { Tracing.note(.unlinked(pid)) }
         scheduler.sendSignal(.unlink(from: process.pid), to: pid)
     }
 
@@ -284,6 +286,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         defer { roost_leave() }
         let address = runtime.start(receiving: type, options: options, link: process.pid, monitor: nil, body)
         process.extras.links.add(address.pid, ())
+        if Tracing.isCurrent { Tracing.note(.linked(address.pid)) }
         return address
     }
 

@@ -74,6 +74,10 @@ package struct ProcessFlags: OptionSet, Sendable {
     static let hasTimedOut = Self(rawValue: 1 << 7)
     /// It looks through its mailbox with a closure of handler code, which must not receive.
     static let isMatching = Self(rawValue: 1 << 8)
+    /// It has no stack, `entry` is what it goes on with, and it waits for a message.
+    static let isHibernating = Self(rawValue: 1 << 14)
+    /// Its tracer is told what it does.
+    static let isTraced = Self(rawValue: 1 << 13)
     /// It has names or is in groups: `TieOwners` knows which.
     static let hasTies = Self(rawValue: 1 << 15)
 }
@@ -228,6 +232,7 @@ final class ProcessExtras {
     var hasWarnedOfMailbox = false
     var hasReportedDrops = false
     var label: String?
+    var tracer: Tracer?
 }
 
 /// A process, by the address of its control block.

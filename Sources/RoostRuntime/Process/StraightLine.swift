@@ -18,6 +18,9 @@ enum StraightLine {
 
     private static func run(_ process: ProcessRef) {
         callEntry(process)
+        if process.block.waitKind == .hibernation, process.block.entry != nil {
+            return SchedulerRef.running.hibernate(process)
+        }
         conclude(process)
     }
 
@@ -37,6 +40,10 @@ enum StraightLine {
     private static func note(_ error: any Error, _ process: ProcessRef) {
         // Told to end, it ends for that reason, whatever it makes of `ProcessExit`.
         if process.block.flags.contains(.isExiting) { return }
+        if error is Hibernation {
+            process.block.waitKind = .hibernation
+            return
+        }
         process.finish((error as? ProcessExit)?.reason ?? .error(error))
     }
 

@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// What a process runs. A struct: a bare closure that passes through generic code, as a cast does, is wrapped in two
 /// thunks, which cost an allocation each and frames on every parked stack.
-private struct Code<Message: Sendable> {
+struct Code<Message: Sendable> {
     let body: (borrowing ProcessContext<Message>) throws -> Void
 }
 
@@ -72,6 +72,7 @@ extension Runtime {
         if let link { process.extras.links.add(link, ()) }
         if let (reference, observer) = monitor { process.extras.observers.add(reference, observer) }
         let address = Address<Message>(pid: process.pid)
+        if Tracing.isCurrent { Tracing.note(.spawned(address.pid)) }
         home.enqueue(process)
         return address
     }

@@ -42,6 +42,7 @@ extension SchedulerRef {
         poll(milliseconds: 0)
         fireTimers(after: .polling)
         state.load.store(state.runQueue.count, ordering: .relaxed)
+        state.runQueueCounts.publish(state.runQueue)
         if state.busyTurns >= Self.busyTurnsBeforeSharing, state.runQueue.count > 1 {
             unsafe state.runtime.share(from: self)
         }
@@ -62,6 +63,7 @@ extension SchedulerRef {
         state.pollCredit = Self.pollInterval
         state.busyTurns = 0
         state.load.store(0, ordering: .relaxed)
+        state.runQueueCounts.publish(state.runQueue)
         fireTimers()
         guard state.runQueue.isEmpty, !state.isStopping else { return false }
         // S1: say that it sleeps, then look once more at what others may have left.
@@ -122,7 +124,8 @@ extension SchedulerRef {
         state.busyTurns &+= 1
         state.statistics.turns &+= 1
         collectInbox(of: process)
-        if endIfNeverStarted(process) { return }
+        if needsNoTurn(process) { return }
+        if process.block.flags.contains(.isTraced) { Tracing.begin(process) }
         process.block.status = .running
         unsafe thread.pointee.current = unsafe UnsafeMutableRawPointer(process.pointer)
         unsafe thread.pointee.owner = process.pid.word
@@ -140,6 +143,7 @@ extension SchedulerRef {
         process.block.reductions &+= UInt64(used)
         state.statistics.reductions &+= UInt64(used)
         state.pollCredit &-= used &+ Self.turnCharge
+        if unsafe thread.pointee.is_traced != 0 { Tracing.end(process, reductions: used, outcome) }
         endTurn(process, outcome)
     }
 

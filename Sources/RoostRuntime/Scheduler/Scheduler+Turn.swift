@@ -49,6 +49,7 @@ extension SchedulerRef {
             } else if node.kind == .reply, takeReply(node, for: process) {
                 continue
             }
+            if process.block.flags.contains(.isTraced) { Tracing.noteReceived(node, by: process) }
             append(node, to: process)
         }
         checkMailbox(of: process)
@@ -93,8 +94,10 @@ extension SchedulerRef {
             receiveExit(process, from, reason, isLink: isLink)
         case .link(let from):
             if !process.extras.links.contains(from) { process.extras.links.add(from, ()) }
+            if process.block.flags.contains(.isTraced) { Tracing.note(.wasLinked(by: from), of: process) }
         case .unlink(let from):
             process.block.extras?.links.remove(from)
+            if process.block.flags.contains(.isTraced) { Tracing.note(.wasUnlinked(by: from), of: process) }
         case .monitor(let reference, let observer):
             process.extras.observers.add(reference, observer)
         case .demonitor(let reference):
@@ -281,6 +284,7 @@ extension SchedulerRef {
         process.block.status = .exiting
         let extras = process.block.extras
         let reason = extras?.exitReason ?? .normal
+        if process.block.flags.contains(.isTraced) { Tracing.note(.exited(reason), of: process) }
         if process.block.timer != .none {
             cancelTimer(process.block.timer)
             process.block.timer = .none

@@ -37,6 +37,8 @@ enum SchedulerCommand: Sendable {
     let thread: Atomic<UInt>
     /// Runnable processes, for other schedulers that look for the least loaded.
     let load: Atomic<Int>
+    /// `runQueue`'s lengths, for other threads.
+    let runQueueCounts = PublishedRunQueue()
 
     static let idle: UInt = 0
     static let asleep: UInt = 1
