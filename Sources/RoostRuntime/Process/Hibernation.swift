@@ -3,7 +3,8 @@
 internal import CRoost
 internal import Synchronization
 
-/// Thrown by `hibernate`, so that the frames of the process unwind. Code that catches it and goes on has not hibernated.
+/// Thrown by `hibernate`, so that the frames of the process unwind. Code that catches it and goes on has not
+/// hibernated.
 struct Hibernation: Error, CustomStringConvertible {
     var description: String { "process told to hibernate; let this error pass" }
 }
