@@ -16,6 +16,7 @@ MODULES = [
     "clients",
     "faults",
     "crashes",
+    "hogs",
     "slow",
     "listening",
     "draining",
