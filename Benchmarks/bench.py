@@ -92,6 +92,14 @@ def spinner_table(found):
                   "max with", "lost"], rows)
 
 
+def stuck_table(found):
+    columns = ["quiet_p50_us", "quiet_p99_us", "p50_us", "p99_us", "max_us"]
+    rows = [[name, *(microseconds(median_of(reports, key)) for key in columns),
+             str(max(report["lost"] for report in reports))] for name, reports in found.items()]
+    return table(["one handler stuck for 5 s in", "p50 without", "p99 without", "p50 with", "p99 with", "max with",
+                  "lost"], rows)
+
+
 def trap_table(found):
     rows = [[kind, f"{report['traps']:,}", str(report["stalls"] + report["trap_errors"]), f"{report['echoed']:,}",
              str(report["lost"] + report["other_errors"]), f"{report['growth_bytes_each']:,.0f} B",
@@ -112,7 +120,7 @@ def runtime_table(found):
 
 
 OTHER_TABLES = {"idle": idle_table, "spawn": spawn_table, "runtime": runtime_table,
-                "spinners": spinner_table, "traps": trap_table, "neverread": neverread_table}
+                "spinners": spinner_table, "stuck": stuck_table, "traps": trap_table, "neverread": neverread_table}
 
 
 def machine():

@@ -199,10 +199,34 @@ def hogs(server):
     return with_bystanders(server, load, seconds=4)
 
 
+def stuck(options):
+    """Echo latency of 100 connections on one scheduler while a handler there is stuck in native code for 5 s."""
+    if "roost" not in options.servers:
+        return {}
+    results = {}
+    for kind in ("sleep", "read", "compute"):
+        with running("roost", demo=True) as server:
+            results[kind] = [stuck_round(server, kind)]
+        note(f"  stuck in {kind}: {json.dumps(results[kind][0])}")
+    return results
+
+
+def stuck_round(server, kind):
+    load = {"connections": 100, "size": 64, "rate": 10_000, "seconds": 4}
+    quiet = generate(server, "rate", **load)
+    with beside(server, "rate", strict=False, **load) as others:
+        time.sleep(1)
+        with beside(server, "idle", f"/demo/stuck/{kind}", connections=1, say="go") as one:
+            one.wait_until_ready()
+            report = others.finish()
+    report["quiet_p50_us"], report["quiet_p99_us"] = quiet["p50_us"], quiet["p99_us"]
+    return report
+
+
 def runtime(options):
     """Processes and messages: every program of `roost-bench` beside the same one on the BEAM."""
     return runtime_figure.measure(options, note)
 
 
 FIGURES = {function.__name__: function for function in (
-    echo64x1, echo64x16, echo4k, echo64k, connect, idle, spawn, runtime, spinners, traps, neverread)}
+    echo64x1, echo64x16, echo4k, echo64k, connect, idle, spawn, runtime, spinners, stuck, traps, neverread)}

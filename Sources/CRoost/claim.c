@@ -127,15 +127,20 @@ static void answer_sample(int signal, siginfo_t *info, void *context_pointer) {
   if (__atomic_load_n(&t->sample_asked, __ATOMIC_ACQUIRE) == 0) return;
   const ucontext_t *context = context_pointer;
 #if defined(__x86_64__)
-  uintptr_t pc = (uintptr_t)context->uc_mcontext.gregs[REG_RIP], fp = (uintptr_t)context->uc_mcontext.gregs[REG_RBP];
+  const greg_t *g = context->uc_mcontext.gregs;
+  uintptr_t pc = (uintptr_t)g[REG_RIP], sp = (uintptr_t)g[REG_RSP], fp = (uintptr_t)g[REG_RBP];
 #elif defined(__aarch64__)
-  uintptr_t pc = (uintptr_t)context->uc_mcontext.pc, fp = (uintptr_t)context->uc_mcontext.regs[29];
+  const mcontext_t *m = &context->uc_mcontext;
+  uintptr_t pc = (uintptr_t)m->pc, sp = (uintptr_t)m->sp, fp = (uintptr_t)m->regs[29];
 #endif
   t->sample_count = 0;
-  if (t->in_process) {
+  if (t->in_process && pc >= (uintptr_t)__executable_start && pc < (uintptr_t)etext) {
     t->sample[0] = pc + 1;  // as if it were a return address, of which the byte before is looked up
     t->sample_count =
         1 + roost_walk_frames(fp, t->stack_low, t->stack_high, t->sample + 1, ROOST_SAMPLE_FRAMES_MAX - 1);
+  } else if (t->in_process) {
+    // In a library that the program calls: it may use the frame pointer for something else.
+    t->sample_count = roost_scan_frames(sp, t, t->sample, ROOST_SAMPLE_FRAMES_MAX);
   }
   __atomic_store_n(&t->sample_asked, 0, __ATOMIC_RELEASE);
 }

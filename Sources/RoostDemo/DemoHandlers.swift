@@ -16,6 +16,9 @@ public enum Misbehaviour: String, Sendable, CaseIterable {
     case precondition = "trap/precondition"
     case cast = "trap/cast"
     case exclusivity = "trap/exclusivity"
+    case sleep = "stuck/sleep"
+    case read = "stuck/read"
+    case compute = "stuck/compute"
 }
 
 /// Echoes until it is sent `go`, then misbehaves. Anyone can try with a client of their own what it costs the others:
@@ -52,6 +55,9 @@ public struct DemoHandler: ConnectionHandler {
         case .precondition: Swift.precondition(opaque(0) == 1, "asked to break a precondition")
         case .cast: consume((opaqueAny() as! [Int]).count)
         case .exclusivity: violateExclusivity()
+        case .sleep: sleepNatively(seconds: 5)
+        case .read: readNatively(seconds: 5)
+        case .compute: computeNatively(seconds: 5)
         }
     }
 

@@ -201,3 +201,21 @@ def hogs():
 
         together(4, hoard)
         still_well(daemon, (48 << 20) + 16 * (6 << 20))
+
+
+@case("a handler stuck in native code holds up no other connection of its scheduler, and goes on afterwards")
+def stuck():
+    for kind in ["sleep", "read", "compute"]:
+        with Daemon(schedulers=1) as daemon, Client(daemon, f"/demo/stuck/{kind}") as client:
+            client.echo(b"before")
+            client.send(frame(TEXT, b"go") + frame(TEXT, b"after"))
+            others = [Client(daemon) for _ in range(20)]  # connect, shake hands and echo on the same scheduler
+            for other in others:
+                other.echo(b"beside it")
+            assert not client.has_data(), "the handler was not stuck: what came behind its 5 s has been answered already"
+            for other in others:
+                other.close_properly()
+            client.expect(TEXT, b"after")
+            client.close_properly()
+            eventually(lambda: f"{kind}Natively" in daemon.said(), "the log names the function")
+            still_well(daemon)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import struct
@@ -260,6 +261,10 @@ class Socket:
             self.buffer = b"".join(parts)
         taken, self.buffer = self.buffer[:count], self.buffer[count:]
         return taken
+
+    def has_data(self):
+        """Whether something has come that was not taken yet."""
+        return bool(self.buffer or select.select([self.socket], [], [], 0)[0])
 
     def head(self):
         while b"\r\n\r\n" not in self.buffer:

@@ -23,6 +23,9 @@ import Testing
             max-leaked-bytes: 5MiB
             dirty-cpu-threads: 3
             dirty-io-threads: 40
+            long-schedule: 3ms
+            stuck-schedule: 0
+            max-spare-threads: 7
             drain-timeout: 250ms
             max-connections: 77
             handshake-timeout: 2
@@ -38,6 +41,9 @@ import Testing
         expected.leakedByteCountMax = 5 << 20
         expected.dirtyCPUThreadCount = 3
         expected.dirtyIOThreadCount = 40
+        expected.longSchedule = .milliseconds(3)
+        expected.stuckSchedule = .zero
+        expected.spareThreadCountMax = 7
         expected.drainTimeout = .milliseconds(250)
         expected.connectionCountMax = 77
         expected.handshakeTimeout = .seconds(2)
@@ -49,6 +55,8 @@ import Testing
         #expect(server.listeners.allSatisfy { $0.connectionCountMax == 77 && $0.headByteCountMax == 4_096 })
         #expect(server.runtime.leakedByteCountMax == 5 << 20)
         #expect(server.runtime.dirtyCPUThreadCount == 3 && server.runtime.dirtyIOThreadCount == 40)
+        #expect(server.runtime.longSchedule == .milliseconds(3) && server.runtime.stuckSchedule == .zero)
+        #expect(server.runtime.spareThreadCountMax == 7)
         #expect(server.problems() == [])
     }
 

@@ -209,6 +209,24 @@ private final class EventRelay: Sendable {
                     "process.pid": "\(process.pid)", "process.label": "\(process.label ?? "")",
                     "process.messages": "\(count)",
                 ])
+        case .longSchedule(let report):
+            logger.warning(
+                report.isHandedOver
+                    ? "handler stuck in native code: the others go on without it; use dirty(.io) or dirty(.cpu) there"
+                    : "handler held its scheduler up: use dirty(.io) or dirty(.cpu) for native code that takes long",
+                metadata: [
+                    "process.pid": "\(report.process.pid)", "process.label": "\(report.process.label ?? "")",
+                    "function": "\(report.function ?? "unknown")",
+                    "milliseconds": "\(Int(report.duration / .milliseconds(1)))",
+                ])
+        case .rejoined(let pid, let duration):
+            logger.info(
+                "handler came back from native code",
+                metadata: ["process.pid": "\(pid)", "milliseconds": "\(Int(duration / .milliseconds(1)))"])
+        case .noSpareThread(let count):
+            logger.error(
+                "no spare thread is left for a stuck scheduler: its connections wait; raise max-spare-threads",
+                metadata: ["max-spare-threads": "\(count)"])
         }
     }
 }

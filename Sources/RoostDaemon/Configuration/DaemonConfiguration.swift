@@ -16,6 +16,10 @@ package struct DaemonConfiguration: Sendable, Equatable {
     /// 0: one for each core.
     package var dirtyCPUThreadCount: Int
     package var dirtyIOThreadCount: Int
+    package var longSchedule: Duration
+    /// 0: a stuck scheduler is never handed over.
+    package var stuckSchedule: Duration
+    package var spareThreadCountMax: Int
     package var drainTimeout: Duration
     /// Of each listener.
     package var connectionCountMax: Int
@@ -36,6 +40,9 @@ package struct DaemonConfiguration: Sendable, Equatable {
         leakedByteCountMax = server.runtime.leakedByteCountMax
         dirtyCPUThreadCount = server.runtime.dirtyCPUThreadCount
         dirtyIOThreadCount = server.runtime.dirtyIOThreadCount
+        longSchedule = server.runtime.longSchedule
+        stuckSchedule = server.runtime.stuckSchedule
+        spareThreadCountMax = server.runtime.spareThreadCountMax
         drainTimeout = server.drainTimeout
         connectionCountMax = listener.connectionCountMax
         handshakeTimeout = listener.handshakeTimeout
@@ -63,6 +70,9 @@ package struct DaemonConfiguration: Sendable, Equatable {
         server.runtime.leakedByteCountMax = leakedByteCountMax
         server.runtime.dirtyCPUThreadCount = dirtyCPUThreadCount
         server.runtime.dirtyIOThreadCount = dirtyIOThreadCount
+        server.runtime.longSchedule = longSchedule
+        server.runtime.stuckSchedule = stuckSchedule
+        server.runtime.spareThreadCountMax = spareThreadCountMax
         server.drainTimeout = drainTimeout
         return server
     }

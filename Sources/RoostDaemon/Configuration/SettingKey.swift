@@ -46,6 +46,9 @@ enum SettingKey: String, CaseIterable {
     case maxLeakedBytes = "max-leaked-bytes"
     case dirtyCPUThreads = "dirty-cpu-threads"
     case dirtyIOThreads = "dirty-io-threads"
+    case longSchedule = "long-schedule"
+    case stuckSchedule = "stuck-schedule"
+    case maxSpareThreads = "max-spare-threads"
     case drainTimeout = "drain-timeout"
     case maxConnections = "max-connections"
     case handshakeTimeout = "handshake-timeout"
@@ -63,6 +66,9 @@ enum SettingKey: String, CaseIterable {
         case .maxLeakedBytes: .bytes(1 << 20...1 << 40)
         case .dirtyCPUThreads: .count(0...64)
         case .dirtyIOThreads: .count(1...1_024)
+        case .longSchedule: .duration(.milliseconds(1) ... .seconds(10))
+        case .stuckSchedule: .duration(.milliseconds(2) ... .seconds(600), orZero: true)
+        case .maxSpareThreads: .count(0...1_000)
         case .drainTimeout: .duration(.zero ... .seconds(86_400))
         case .maxConnections: .count(1...10_000_000)
         case .handshakeTimeout: .duration(.milliseconds(100) ... .seconds(3_600))
