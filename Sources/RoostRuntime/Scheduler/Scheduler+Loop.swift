@@ -66,17 +66,22 @@ extension SchedulerRef {
         state.runQueueCounts.publish(state.runQueue)
         fireTimers()
         guard state.runQueue.isEmpty, !state.isStopping else { return false }
+        // Before the other declaration: whoever wakes this scheduler may have answered the request for work already.
+        unsafe state.runtime.markIdle(state.index, true)
         // S1: say that it sleeps, then look once more at what others may have left.
         let (declared, _) = state.inbound.compareExchange(
             expected: SchedulerState.idle, desired: SchedulerState.asleep, ordering: .sequentiallyConsistent)
-        guard declared else { return false }
+        guard declared else {
+            unsafe state.runtime.markIdle(state.index, false)
+            return false
+        }
         if state.hasCommands.load(ordering: .sequentiallyConsistent)
             || state.rejoining.load(ordering: .sequentiallyConsistent) != 0
         {
             declareAwake()
+            unsafe state.runtime.markIdle(state.index, false)
             return false
         }
-        unsafe state.runtime.markIdle(state.index, true)
         return true
     }
 
@@ -185,7 +190,7 @@ extension SchedulerRef {
             state.statistics.preemptions &+= 1
             keepStack(of: process)
             guard !endIfOverHeapLimit(process), !abandonIfItWillNotEnd(process) else { return }
-            enqueueLocal(process)
+            enqueueSpent(process)
         default:
             landTrap(of: process)
         }

@@ -152,6 +152,12 @@ extension SchedulerRef {
         state.runQueue.enqueue(process)
     }
 
+    /// As `enqueueLocal`, for a process that used up its turn.
+    func enqueueSpent(_ process: ProcessRef) {
+        process.block.status = .runnable
+        state.runQueue.enqueueSpent(process)
+    }
+
     @inline(__always)
     func dequeue() -> ProcessRef? { state.runQueue.dequeue() }
 

@@ -27,10 +27,10 @@ final class SchedulerThreads: Sendable {
         self.stackReserveByteCount = stackReserveByteCount
     }
 
-    /// Makes a thread that waits run `scheduler`, or starts one. Throws where the kernel gives no thread.
+    /// Makes a thread that waits run `scheduler`, or a new one. Throws where the kernel gives no thread.
     func run(_ scheduler: SchedulerRef) throws(RuntimeError) {
-        if let waiting = takeIdle() { return waiting.assign(unsafe Assignment(scheduler: scheduler, stuck: nil)) }
-        try start(unsafe Assignment(scheduler: scheduler, stuck: nil))
+        let thread = if let waiting = takeIdle() { waiting } else { try start() }
+        thread.assign(unsafe Assignment(scheduler: scheduler, stuck: nil))
     }
 
     enum HandOver { case done, refused, noThread }
@@ -38,29 +38,22 @@ final class SchedulerThreads: Sendable {
     /// Takes `scheduler` over from `thread`, which is stuck in it, and goes on with it on another. Refused where the
     /// thread is not outside the runtime. The watch's thread.
     func takeOver(_ scheduler: SchedulerRef, from thread: UnsafeMutablePointer<roost_thread>) -> HandOver {
-        let waiting = takeIdle()
-        if waiting == nil, state.withLock({ $0.count >= countMax }) { return .noThread }
+        // First who goes on: a claim that was granted cannot be taken back, since `thread` may wait in line already.
+        guard let other = takeIdle() ?? startSpare() else { return .noThread }
         guard unsafe roost_claim(thread) else {
-            if let waiting { putIdle(waiting) }
+            putIdle(other)
             return .refused
         }
         // Nobody's, for the watch, until the other thread has it.
         scheduler.state.thread.store(0, ordering: .relaxed)
         state.withLock { $0.stuckCount += 1 }
-        let assignment = unsafe Assignment(scheduler: scheduler, stuck: thread)
-        if let waiting {
-            waiting.assign(assignment)
-            return .done
-        }
-        do {
-            try start(assignment)
-            return .done
-        } catch {
-            state.withLock { $0.stuckCount -= 1 }
-            scheduler.state.thread.store(UInt(bitPattern: thread), ordering: .relaxed)
-            unsafe roost_claim_end(thread)
-            return .noThread
-        }
+        other.assign(unsafe Assignment(scheduler: scheduler, stuck: thread))
+        return .done
+    }
+
+    private func startSpare() -> SchedulerThread? {
+        guard state.withLock({ $0.count < countMax }) else { return nil }
+        return try? start()
     }
 
     func gaveBack() { state.withLock { $0.stuckCount -= 1 } }
@@ -88,9 +81,9 @@ final class SchedulerThreads: Sendable {
         if isStopping { thread.assign(nil) }
     }
 
-    private func start(_ assignment: Assignment) throws(RuntimeError) {
+    /// A thread that waits to be given a scheduler.
+    private func start() throws(RuntimeError) -> SchedulerThread {
         let thread = SchedulerThread(self)
-        thread.assign(assignment)
         state.withLock { $0.count += 1 }
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)
@@ -109,6 +102,7 @@ final class SchedulerThreads: Sendable {
             state.withLock { $0.count -= 1 }
             throw .systemCall("pthread_create", code)
         }
+        return thread
     }
 
     /// The life of one thread.
