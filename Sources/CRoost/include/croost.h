@@ -312,6 +312,9 @@ static inline bool roost_thread_is_claimed(roost_thread *_Nonnull t) {
 static inline bool roost_thread_is_in_process(roost_thread *_Nonnull t) {
   return __atomic_load_n(&t->in_process, __ATOMIC_ACQUIRE) != 0;
 }
+static inline void roost_thread_set_owner(roost_thread *_Nonnull t, uint64_t owner) {
+  __atomic_store_n(&t->owner, owner, __ATOMIC_RELAXED);
+}
 static inline uint64_t roost_thread_owner(roost_thread *_Nonnull t) {
   return __atomic_load_n(&t->owner, __ATOMIC_RELAXED);
 }

@@ -17,17 +17,16 @@ final class AwaitedTask<Value: Sendable>: OutsideWork, @unchecked Sendable {  //
     func start(_ priority: TaskPriority?, _ runtime: Runtime, _ body: sending @escaping () async throws -> Value) {
         // The task outlives the process where that ends first: it is not charged to it.
         let owner = unsafe roost_thread_current().pointee.owner
-        unsafe roost_thread_current().pointee.owner = 0
+        unsafe roost_thread_set_owner(roost_thread_current(), 0)
         task = Task.detached(priority: priority) {
-            let result: Result<Value, any Error>
-            do { result = .success(try await body()) } catch { result = .failure(error) }
-            self.end(result, runtime)
+            // Put away as it comes: a copy kept here would be the last, and be destroyed on this executor.
+            do { self.result.put(.success(try await body())) } catch { self.result.put(.failure(error)) }
+            self.end(runtime)
         }
-        unsafe roost_thread_current().pointee.owner = owner
+        unsafe roost_thread_set_owner(roost_thread_current(), owner)
     }
 
-    private func end(_ result: Result<Value, any Error>, _ runtime: Runtime) {
-        self.result.put(result)
+    private func end(_ runtime: Runtime) {
         if finish() { return }
         // Nobody waits. Its deinit is user code: it runs in a process.
         runtime.spawn { _ in self.destroyResult() }

@@ -110,7 +110,7 @@ final class DirtyThread: @unchecked Sendable {
     /// Switches to the job. Returns how it came back and the bytes that it has allocated and not freed.
     private func enter(_ job: DirtyJob, _ entry: @escaping roost_entry) -> (outcome: UInt32, byteCount: Int) {
         let thread = unsafe roost_thread_current()
-        unsafe thread.pointee.owner = job.pid.word
+        unsafe roost_thread_set_owner(thread, job.pid.word)
         unsafe thread.pointee.live = job.heldByteCount
         unsafe thread.pointee.live_max = job.heapLimit
         unsafe thread.pointee.refused = 0
@@ -119,7 +119,7 @@ final class DirtyThread: @unchecked Sendable {
         unsafe thread.pointee.dirty = unsafe job.control
         let outcome = unsafe Self.start(entry, Unmanaged.passUnretained(job).toOpaque())
         unsafe thread.pointee.dirty = nil
-        unsafe thread.pointee.owner = 0
+        unsafe roost_thread_set_owner(thread, 0)
         unsafe thread.pointee.reductions = .max
         unsafe thread.pointee.preemption_disabled = 1
         return unsafe (outcome, Int(thread.pointee.live - job.heldByteCount))

@@ -154,9 +154,9 @@ final class DirtyThreads: @unchecked Sendable {
     /// What `body` allocates is the runtime's, not the process's that calls it.
     private func withoutAccount(_ body: () -> Void) {
         let owner = unsafe roost_thread_current().pointee.owner
-        unsafe roost_thread_current().pointee.owner = 0
+        unsafe roost_thread_set_owner(roost_thread_current(), 0)
         body()
-        unsafe roost_thread_current().pointee.owner = owner
+        unsafe roost_thread_set_owner(roost_thread_current(), owner)
     }
 }
 

@@ -65,9 +65,9 @@ enum Accounting {
     static func unbooked(_ body: () -> Void) {
         let thread = unsafe roost_thread_current()
         let owner = unsafe thread.pointee.owner
-        unsafe thread.pointee.owner = 0
+        unsafe roost_thread_set_owner(thread, 0)
         body()
-        unsafe thread.pointee.owner = owner
+        unsafe roost_thread_set_owner(thread, owner)
     }
 }
 

@@ -133,7 +133,7 @@ extension SchedulerRef {
         if process.block.flags.contains(.isTraced) { Tracing.begin(process) }
         process.block.status = .running
         unsafe thread.pointee.current = unsafe UnsafeMutableRawPointer(process.pointer)
-        unsafe thread.pointee.owner = process.pid.word
+        unsafe roost_thread_set_owner(thread, process.pid.word)
         unsafe thread.pointee.live = Int64(process.block.allocatedByteCount)
         unsafe thread.pointee.live_max = Int64(heapByteCountMax(of: process))
         unsafe thread.pointee.refused = 0
@@ -142,7 +142,7 @@ extension SchedulerRef {
         let outcome = unsafe enter(process, thread)
         let used = unsafe state.turnReductions &- min(thread.pointee.reductions, state.turnReductions)
         unsafe thread.pointee.reductions = .max
-        unsafe thread.pointee.owner = 0
+        unsafe roost_thread_set_owner(thread, 0)
         unsafe thread.pointee.current = nil
         process.block.allocatedByteCount = unsafe Int(thread.pointee.live)
         process.block.reductions &+= UInt64(used)
