@@ -14,7 +14,8 @@ ROOST := .build/release/roost
 CC := $(shell command -v cc || command -v clang)
 BENCH := Benchmarks/.build
 
-.PHONY: help run release test prove bench bench-tools lint format build sanitize fuzz conformance install deps clean
+.PHONY: help run release test prove simulate bench bench-tools lint format build sanitize fuzz conformance install \
+    deps clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,6 +36,9 @@ build: deps ## build everything in debug and release; any warning fails
 test: ## every test: units, integration, conformance
 	@Scripts/deps build test
 	@Scripts/test
+
+simulate: deps ## seeds of the deterministic simulation, then each canary; SEEDS=40000
+	@Scripts/simulate
 
 conformance: release ## Autobahn cases 1-7, 9 and 10 against a fresh daemon
 	@Scripts/deps build test

@@ -87,6 +87,9 @@ let package = Package(
             swiftSettings: strict),
         // Its processes are preempted as a user's are, so that the figures are what a user gets.
         .executableTarget(
+            name: "roost-simulate", dependencies: ["RoostRuntime", "RuntimeHandlers"],
+            swiftSettings: strict + switching),
+        .executableTarget(
             name: "roost-bench",
             dependencies: ["RoostRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict + preemptible),

@@ -176,6 +176,7 @@ extension RuntimeTests {
                     }
                     let stale = Pid(index: receiver.pid.index, generation: receiver.pid.generation &- 1)
                     let reference = Reference.next()
+                    Inspection.addMonitor(reference, of: stale)
                     Undelivered.push(Payload(1, destroyed), kind: .message, for: stale)
                     Undelivered.push(
                         Signal.monitor(reference: reference, observer: .process(context.pid)), kind: .signal, for: stale

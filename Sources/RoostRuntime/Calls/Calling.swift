@@ -147,7 +147,7 @@ internal import Synchronization
         let reply = takeReply(process)
         process.extras.calls.awaited = 0
         scheduler.sendSignal(.demonitor(reference: Reference(number: number)), to: callee)
-        if let reply { scheduler.destroy(reply) }
+        if let reply { scheduler.destroy(reply, of: process) }
         try process.throwIfExiting()
     }
 

@@ -28,6 +28,11 @@
         unsafe lists.deallocate()
     }
 
+    /// Free blocks of all classes here.
+    var freeCount: Int {
+        (0..<BlockClass.count).reduce(0) { unsafe $0 + 2 * Self.localMax($1) - lists[$1].room }
+    }
+
     /// How many free blocks of a class move between threads at once: 64 KiB worth, at least 8. A thread keeps at most
     /// twice as many.
     @inline(__always)

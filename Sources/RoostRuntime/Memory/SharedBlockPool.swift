@@ -37,6 +37,7 @@ internal import Synchronization
     private var released = SlabList()
     private var surplus = Surplus()
     private var chunkCount = 0
+    private var lent = 0
 
     private init() {}
 
@@ -45,15 +46,25 @@ internal import Synchronization
     /// A linked list of at least one free block.
     func take(_ index: Int) -> (UnsafeMutableRawPointer, Int) {
         unsafe locked {
-            if let batch = classes[index].batches.popLast() { return unsafe (batch.list, batch.count) }
-            if let slab = classes[index].partial.first { return unsafe takeFree(of: slab) }
-            return unsafe cut(index)
+            let taken = unsafe find(index)
+            lent += unsafe taken.1
+            return unsafe taken
         }
+    }
+
+    /// Blocks that are not here: in use, or free in some thread's allocator.
+    var lentCount: Int { locked { lent } }
+
+    private func find(_ index: Int) -> (UnsafeMutableRawPointer, Int) {
+        if let batch = classes[index].batches.popLast() { return unsafe (batch.list, batch.count) }
+        if let slab = classes[index].partial.first { return unsafe takeFree(of: slab) }
+        return unsafe cut(index)
     }
 
     func put(_ index: Int, _ list: UnsafeMutableRawPointer?, _ count: Int) {
         guard let list = unsafe list, count > 0 else { return }
         locked {
+            lent -= count
             if classes[index].batches.count < Self.batchesMax {
                 return classes[index].batches.append(unsafe Batch(list: list, count: count))
             }

@@ -119,6 +119,10 @@ enum External {
 
     static func takeSlot() -> ProcessRef { slots.withLock { $0.take() } }
 
+    static var freeSlotCount: Int { slots.withLock { $0.count } }
+    /// Free blocks of all classes here.
+    static var freeBlockCount: Int { allocator.withLock { $0.freeCount } }
+
     /// Gives back what is kept free.
     static func giveBack() {
         allocator.withLock { $0.giveBack() }

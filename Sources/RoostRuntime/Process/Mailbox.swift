@@ -34,12 +34,17 @@ enum Mailbox {
         var seen = process.block.inbox.load(ordering: .relaxed)
         while true {
             if seen == closed { return .closed }
+            SimulationPoint.reached()
             unsafe node.header.pointee.next = seen <= waiting ? nil : UnsafeMutablePointer(bitPattern: seen)
             // Releasing: pairs with the acquiring exchange of `take`, which then reads the node.
             // Acquiring: the waker goes on to read what the process wrote before it waited.
             let (done, value) = process.block.inbox.weakCompareExchange(
                 expected: seen, desired: address, successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed)
-            if done { return seen == waiting ? .pushedAndMustEnqueue : .pushed }
+            if done {
+                if Canary.sings(.enqueuesTwice), seen == empty { return .pushedAndMustEnqueue }
+                SimulationPoint.reached()
+                return seen == waiting ? .pushedAndMustEnqueue : .pushed
+            }
             seen = value
         }
     }
@@ -48,6 +53,7 @@ enum Mailbox {
     @inline(__always)
     static func notify(_ process: ProcessRef, _ flags: WakeFlags) -> Bool {
         process.block.wakeFlags.bitwiseOr(flags.rawValue, ordering: .sequentiallyConsistent)
+        SimulationPoint.reached()
         return process.block.inbox.compareExchange(
             expected: waiting, desired: empty, ordering: .sequentiallyConsistent
         ).exchanged
@@ -57,10 +63,18 @@ enum Mailbox {
     /// Owner only, and nothing of the process may be touched after true.
     @inline(__always)
     static func wait(_ process: ProcessRef) -> Bool {
+        SimulationPoint.reached()
+        if Canary.sings(.waitsOverNodes) {
+            process.block.inbox.store(waiting, ordering: .sequentiallyConsistent)
+            return true
+        }
         let (waits, _) = process.block.inbox.compareExchange(
             expected: empty, desired: waiting, ordering: .sequentiallyConsistent)
         guard waits else { return false }
+        SimulationPoint.reached()
+        if Canary.sings(.sleepsThroughFlags) { return true }
         guard process.block.wakeFlags.load(ordering: .sequentiallyConsistent) != 0 else { return true }
+        SimulationPoint.reached()
         // M3: take the wake-up back, unless somebody has used it already.
         return !process.block.inbox.compareExchange(
             expected: waiting, desired: empty, ordering: .sequentiallyConsistent
@@ -71,6 +85,7 @@ enum Mailbox {
     @inline(__always)
     static func take(_ process: ProcessRef) -> UnsafeMutablePointer<NodeHeader>? {
         guard process.block.inbox.load(ordering: .relaxed) > waiting else { return nil }
+        SimulationPoint.reached()
         let value = process.block.inbox.exchange(empty, ordering: .acquiring)
         return unsafe UnsafeMutablePointer(bitPattern: value)
     }
@@ -80,6 +95,12 @@ enum Mailbox {
 
     /// Ends the mailbox and returns what was still in it, newest first. Owner only.
     static func close(_ process: ProcessRef) -> UnsafeMutablePointer<NodeHeader>? {
+        if Canary.sings(.closesInTwoSteps), let newest = unsafe take(process) {
+            SimulationPoint.reached()
+            process.block.inbox.store(closed, ordering: .sequentiallyConsistent)
+            return unsafe newest
+        }
+        SimulationPoint.reached()
         let value = process.block.inbox.exchange(closed, ordering: .acquiringAndReleasing)
         return unsafe value > waiting ? UnsafeMutablePointer(bitPattern: value) : nil
     }

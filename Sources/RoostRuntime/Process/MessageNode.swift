@@ -105,7 +105,11 @@ package enum NodeKind: UInt8 {
 
     /// Destroys the payload in place: code of the message's type runs.
     package func destroyPayload() {
-        guard let type = unsafe header.pointee.payloadType else { return }
+        if let type = unsafe header.pointee.payloadType { unsafe destroyPayload(of: type) }
+    }
+
+    /// As `destroyPayload`, where the node itself does not know its payload any more.
+    func destroyPayload(of type: UnsafeRawPointer) {
         func destroy<Payload>(_ type: Payload.Type) {
             unsafe _ = payload.assumingMemoryBound(to: Payload.self).deinitialize(count: 1)
         }

@@ -143,10 +143,10 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
                 roost_charge(1)
                 let node = unsafe Node(header)
                 if node.kind == .undeliverable {
-                    unsafe scheduler.destroy(scheduler.unlink(header, after: previous, of: process))
+                    unsafe scheduler.destroy(scheduler.unlink(header, after: previous, of: process), of: process)
                 } else if let result = take(process, node) {
                     let node = unsafe scheduler.unlink(header, after: previous, of: process)
-                    if destroysTaken { scheduler.destroy(node) } else { scheduler.free(node) }
+                    if destroysTaken { scheduler.destroy(node, of: process) } else { scheduler.free(node) }
                     return result
                 } else {
                     unsafe previous = unsafe header
@@ -197,6 +197,7 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         defer { roost_leave() }
         guard pid != process.pid, !process.extras.links.contains(pid) else { return }
         process.extras.links.add(pid, ())
+        process.extras.unlinking.remove(pid)
         if Tracing.isCurrent { Tracing.note(.linked(pid)) }
         if !scheduler.sendSignal(.link(from: process.pid), to: pid) {
             scheduler.sendSignal(.exit(from: pid, reason: .noProcess, isLink: true), to: process.pid)
@@ -206,9 +207,12 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
     public func unlink(_ pid: Pid) {
         roost_enter()
         defer { roost_leave() }
-        process.block.extras?.links.remove(pid)
+        guard process.block.extras?.links.remove(pid) != nil else { return }
         if Tracing.isCurrent { Tracing.note(.unlinked(pid)) }
-        scheduler.sendSignal(.unlink(from: process.pid), to: pid)
+        let number = Reference.next().number
+        guard scheduler.sendSignal(.unlink(from: process.pid, number: number), to: pid) else { return }
+        process.extras.unlinking.remove(pid)
+        process.extras.unlinking.add(pid, number)
     }
 
     /// Asks to be told, once, when `pid` ends: a `Down` with the returned reference. At once when it has ended already.

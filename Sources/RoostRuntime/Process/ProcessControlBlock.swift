@@ -219,6 +219,9 @@ extension ProcessControlBlock {
 /// What only some processes have: links, monitors, a reason to end.
 final class ProcessExtras {
     var links = TieTable<Pid, Void>()
+    /// Those that this process has unlinked and that have not acknowledged it: what they say of the link until then is
+    /// of the one that is over. (L2; ERTS User's Guide, "Distribution Protocol", "Link Protocol".)
+    var unlinking = TieTable<Pid, UInt64>()
     /// Monitors on this process.
     var observers = TieTable<Reference, Observer>()
     /// Monitors that this process holds on others.

@@ -65,15 +65,35 @@ internal import Synchronization
         return process.generation == pid.generation ? process : nil
     }
 
+    /// Whether `word` is the address of a slot that has been opened.
+    static func isSlot(_ word: UInt) -> Bool {
+        let offset = unsafe Int(bitPattern: word &- UInt(bitPattern: base))
+        return offset >= 0 && offset < slotCount * stride && offset % stride == 0
+    }
+
     static var slotCount: Int { openedCount.load(ordering: .acquiring) }
 
     // MARK: Free slots
 
     /// A list of free slots linked through `runNext`.
-    static func takeBatch() -> (head: UInt, count: Int) { locked { $0.take() } }
+    static func takeBatch() -> (head: UInt, count: Int) {
+        locked { slots in
+            let batch = slots.take()
+            slots.lentCount += batch.count
+            return batch
+        }
+    }
 
     /// Gives back a list of free slots that takeBatch, or several calls of it, gave.
-    static func putBatch(head: UInt, count: Int) { locked { $0.put(head, count) } }
+    static func putBatch(head: UInt, count: Int) {
+        locked { slots in
+            slots.lentCount -= count
+            slots.put(head, count)
+        }
+    }
+
+    /// Slots of processes that live, and free ones in some thread's cache.
+    static var lentCount: Int { locked { $0.lentCount } }
 
     private static func locked<Result>(_ body: (inout FreeSlots) -> Result) -> Result {
         slots.withLock { slots in
@@ -150,6 +170,7 @@ private struct FreeSlots: ~Copyable {
     private(set) var empty: [Int] = []
     private(set) var released: [Int] = []
     var surplus = Surplus()
+    var lentCount = 0
 
     mutating func take() -> (head: UInt, count: Int) {
         if let batch = batches.popLast() { return batch }
@@ -242,7 +263,7 @@ private struct FreeSlots: ~Copyable {
 struct SlotCache: ~Copyable {
     /// Index + 1 of the first free slot, 0 for none.
     private var head: UInt = 0
-    private var count = 0
+    private(set) var count = 0
 
     mutating func take() -> ProcessRef {
         if head == 0 { (head, count) = ProcessTable.takeBatch() }

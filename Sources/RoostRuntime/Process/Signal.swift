@@ -20,7 +20,9 @@ package enum Signal: Sendable {
     /// `isLink`: counts only while the receiver is still linked to `from`.
     case exit(from: Pid, reason: ExitReason, isLink: Bool)
     case link(from: Pid)
-    case unlink(from: Pid)
+    /// To be answered with `unlinkAcknowledged`: see `ProcessExtras.unlinking`.
+    case unlink(from: Pid, number: UInt64)
+    case unlinkAcknowledged(from: Pid, number: UInt64)
     case monitor(reference: Reference, observer: Observer)
     case demonitor(reference: Reference)
     /// Somebody gave it a name or put it into a group: it is to be taken out when it ends.

@@ -73,7 +73,7 @@ enum StraightLine {
                 unsafe answer(node.takePayload(as: Signal.self), for: Pid(word: node.header.pointee.target), scheduler)
                 scheduler.free(node)
             } else {
-                scheduler.destroy(node)
+                scheduler.destroy(node, of: process)
             }
         }
     }
@@ -115,7 +115,9 @@ enum StraightLine {
         case .tied:
             if let process = SchedulerRef.currentProcess, process.pid == pid { TieOwners.undoAll(of: process) }
         case .inspect(let body): body(nil)
-        case .exit, .unlink, .demonitor: break
+        case .unlink(let from, let number):
+            scheduler.sendSignal(.unlinkAcknowledged(from: pid, number: number), to: from)
+        case .exit, .unlinkAcknowledged, .demonitor: break
         }
     }
 

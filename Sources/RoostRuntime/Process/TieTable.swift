@@ -33,6 +33,12 @@ struct TieTable<Key: Hashable, Value> {
         return few.remove(at: index).value
     }
 
+    /// Removes `key` where its value is as `matches` wants it.
+    mutating func remove(_ key: Key, where matches: (Value) -> Bool) {
+        let value = many.isEmpty ? few.first { $0.key == key }?.value : many[key]
+        if let value, matches(value) { remove(key) }
+    }
+
     func forEach(_ body: (Key, Value) -> Void) {
         for (key, value) in few { body(key, value) }
         many.forEach(body)

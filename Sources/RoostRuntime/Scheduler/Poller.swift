@@ -44,15 +44,17 @@ internal import Glibc
     }
 
     /// Waits at most `milliseconds` (-1: without end) and calls `body` with the data and the events of each ready
-    /// descriptor.
-    func wait(milliseconds: CInt, _ body: (UInt64, UInt32) -> Void) {
+    /// descriptor. Whether anything came, be it a `wake`.
+    @discardableResult
+    func wait(milliseconds: CInt, _ body: (UInt64, UInt32) -> Void) -> Bool {
         let count = unsafe epoll_wait(epoll, events, CInt(Self.eventCountMax), milliseconds)
-        guard count > 0 else { return }  // EINTR and timeouts look alike: the caller looks at everything again
+        guard count > 0 else { return false }  // EINTR and timeouts look alike: the caller looks at everything again
         for index in 0..<Int(count) {
             let event = unsafe events[index]
             if unsafe event.data.u64 == Self.wakerData { continue }
             unsafe body(event.data.u64, event.events)
         }
+        return true
     }
 
     /// Registers `descriptor`; its readiness becomes wake flags of `pid`. Returns 0 or an errno.

@@ -148,6 +148,19 @@ struct RunQueue: ~Copyable {
         }
     }
 
+    /// All of them, for whoever checks: urgent ones first, each priority in its order. False from `body` ends it, and
+    /// so does what is no process.
+    func forEach(_ body: (ProcessRef) -> Bool) {
+        for list in [max, high, normal] {
+            var word = list.head
+            while word != 0, ProcessTable.isSlot(word) {
+                let process = ProcessRef(queued: word)
+                word = process.block.runNext
+                guard body(process) else { return }
+            }
+        }
+    }
+
     /// `number` processes have left their list.
     private mutating func forget(_ number: Int, _ priority: ProcessPriority) {
         count -= number

@@ -281,12 +281,13 @@ public final class Runtime: @unchecked Sendable {
         let idle = idleMask.load(ordering: .relaxed) & ~(1 << UInt64(scheduler.state.index))
         guard idle != 0 else { return }
         let thief = schedulers[idle.trailingZeroBitCount]
+        let stays: ProcessFlags = Canary.sings(.sharesStacks) ? .isPinned : [.hasStack, .isPinned]
         let count = scheduler.state.runQueue.count
         // It takes a thread some time to wake: meanwhile its request would be answered again and again, and it would
         // be left with nearly everything. So the request is taken back, unless nothing here may move.
         markIdle(thief.state.index, false)
         scheduler.state.runQueue.take(atMost: count / 2) { process in
-            process.block.flags.isDisjoint(with: [.hasStack, .isPinned]) && process.block.timer == .none
+            process.block.flags.isDisjoint(with: stays) && process.block.timer == .none
         } giving: { process in
             thief.enqueueRemote(process)
             scheduler.state.statistics.migrations &+= 1

@@ -68,6 +68,7 @@ extension SchedulerRef {
         guard state.runQueue.isEmpty, !state.isStopping else { return false }
         // Before the other declaration: whoever wakes this scheduler may have answered the request for work already.
         unsafe state.runtime.markIdle(state.index, true)
+        SimulationPoint.reached()
         // S1: say that it sleeps, then look once more at what others may have left.
         let (declared, _) = state.inbound.compareExchange(
             expected: SchedulerState.idle, desired: SchedulerState.asleep, ordering: .sequentiallyConsistent)
@@ -75,9 +76,10 @@ extension SchedulerRef {
             unsafe state.runtime.markIdle(state.index, false)
             return false
         }
-        if state.hasCommands.load(ordering: .sequentiallyConsistent)
-            || state.rejoining.load(ordering: .sequentiallyConsistent) != 0
-        {
+        SimulationPoint.reached()
+        let hasCommands =
+            state.hasCommands.load(ordering: .sequentiallyConsistent) && !Canary.sings(.sleepsThroughCommands)
+        if hasCommands || state.rejoining.load(ordering: .sequentiallyConsistent) != 0 {
             declareAwake()
             unsafe state.runtime.markIdle(state.index, false)
             return false

@@ -23,11 +23,24 @@ extension SchedulerRef {
 
     /// Destroys what a node carries and frees it. Code of the message's type runs, as handler code. Process context,
     /// depth 1.
-    func destroy(_ node: Node) {
+    func destroy(_ node: Node, of process: ProcessRef) {
+        guard let type = unsafe node.header.pointee.payloadType else { return free(node) }
+        // Back in the mailbox, with nothing left to destroy: a destructor that traps does not take the node along (R3).
+        unsafe node.header.pointee.payloadType = nil
+        unsafe node.header.pointee.kind = .undeliverable
+        prepend(node, to: process)
         roost_handler_begin()
-        node.destroyPayload()
+        unsafe node.destroyPayload(of: type)
         roost_handler_end()
-        free(node)
+        if let node = popQueue(of: process) { free(node) }
+    }
+
+    private func prepend(_ node: Node, to process: ProcessRef) {
+        unsafe node.header.pointee.next = unsafe process.block.queueHead
+        unsafe process.block.queueHead = unsafe node.header
+        if unsafe process.block.queueTail == nil { unsafe process.block.queueTail = unsafe node.header }
+        process.block.queueCount &+= 1
+        process.charge(byteCount: node.byteCount)
     }
 
     /// Takes the oldest node of the process's queue.

@@ -22,6 +22,7 @@ extension SchedulerRef {
     private func collect(_ newest: UnsafeMutablePointer<NodeHeader>, for process: ProcessRef) {
         var newest: UnsafeMutablePointer<NodeHeader>? = unsafe newest
         var oldest: UnsafeMutablePointer<NodeHeader>?
+        if Canary.sings(.newestFirst) { unsafe swap(&newest, &oldest) }
         while let node = unsafe newest {
             unsafe newest = unsafe node.pointee.next
             unsafe node.pointee.next = unsafe oldest
@@ -38,7 +39,7 @@ extension SchedulerRef {
                 free(node)
                 StraightLine.answer(signal, for: Pid(word: target), self)
                 continue
-            } else if target != word {
+            } else if target != word, !Canary.sings(.receivesOthersNodes) {
                 refuseCall(node)
                 unsafe header.pointee.kind = .undeliverable
             } else if node.kind == .signal {
@@ -48,11 +49,21 @@ extension SchedulerRef {
                 continue
             } else if node.kind == .reply, takeReply(node, for: process) {
                 continue
+            } else if node.kind == .down, isLate(node, for: process) {
+                discard(node)
+                continue
             }
             if process.block.flags.contains(.isTraced) { Tracing.noteReceived(node, by: process) }
             append(node, to: process)
         }
         checkMailbox(of: process)
+    }
+
+    /// Whether the monitor that `node` is of has been ended: the process that it was on took a while to say so.
+    private func isLate(_ node: Node, for process: ProcessRef) -> Bool {
+        // Safe: the kind says what the payload is; it is only looked at.
+        let reference = unsafe node.payload.assumingMemoryBound(to: Down.self).pointee.reference
+        return process.block.extras?.monitors.contains(reference) != true
     }
 
     /// Ends a straight-line process that was told to end before it ever ran. Between turns: nothing of it is on a
@@ -93,11 +104,15 @@ extension SchedulerRef {
             if isLink, process.block.extras?.links.remove(from) == nil { return }
             receiveExit(process, from, reason, isLink: isLink)
         case .link(let from):
-            if !process.extras.links.contains(from) { process.extras.links.add(from, ()) }
+            let extras = process.extras
+            if !extras.links.contains(from), !extras.unlinking.contains(from) { extras.links.add(from, ()) }
             if process.block.flags.contains(.isTraced) { Tracing.note(.wasLinked(by: from), of: process) }
-        case .unlink(let from):
+        case .unlink(let from, let number):
             process.block.extras?.links.remove(from)
             if process.block.flags.contains(.isTraced) { Tracing.note(.wasUnlinked(by: from), of: process) }
+            sendSignal(.unlinkAcknowledged(from: process.pid, number: number), to: from)
+        case .unlinkAcknowledged(let from, let number):
+            process.block.extras?.unlinking.remove(from) { $0 == number }
         case .monitor(let reference, let observer):
             process.extras.observers.add(reference, observer)
         case .demonitor(let reference):

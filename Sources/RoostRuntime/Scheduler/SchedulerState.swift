@@ -167,12 +167,14 @@ extension SchedulerRef {
         var seen = state.inbound.load(ordering: .relaxed)
         while true {
             process.block.runNext = seen <= SchedulerState.asleep ? 0 : seen
+            SimulationPoint.reached()
             let (done, value) = state.inbound.weakCompareExchange(
                 expected: seen, desired: word, successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed)
             if done { break }
             seen = value
         }
-        if seen == SchedulerState.asleep { state.poller.wake() }
+        SimulationPoint.reached()
+        if seen == SchedulerState.asleep, !Canary.sings(.doesNotWake) { state.poller.wake() }
     }
 
     /// Wakes the scheduler if it sleeps, so that it looks at its commands.
@@ -184,13 +186,16 @@ extension SchedulerRef {
 
     func post(_ command: SchedulerCommand) {
         state.commands.withLock { $0.append(command) }
+        SimulationPoint.reached()
         state.hasCommands.store(true, ordering: .sequentiallyConsistent)
+        SimulationPoint.reached()
         poke()
     }
 
     /// Moves what others pushed to the end of the run queue, oldest first.
     func takeInbound() {
         guard state.inbound.load(ordering: .relaxed) > SchedulerState.asleep else { return }
+        SimulationPoint.reached()
         var newest = state.inbound.exchange(SchedulerState.idle, ordering: .acquiring)
         var oldestFirst: UInt = 0
         while newest > SchedulerState.asleep {
@@ -219,6 +224,7 @@ extension SchedulerRef {
     @inline(never)
     private func takeCommands() {
         guard state.hasCommands.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        SimulationPoint.reached()
         let commands = state.commands.withLock { commands in
             let taken = commands
             commands.removeAll()

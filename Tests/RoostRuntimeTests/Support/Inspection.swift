@@ -17,6 +17,11 @@ enum Inspection {
     }
     static func queueCount() -> Int { Int(SchedulerRef.currentProcess?.block.queueCount ?? 0) }
 
+    /// Makes the process that runs expect the `Down` of `reference`.
+    static func addMonitor(_ reference: Reference, of pid: Pid) {
+        withoutPreemption { SchedulerRef.currentProcess?.extras.monitors.add(reference, pid) }
+    }
+
     /// Bytes that the process that runs has allocated and not freed, with what others freed for it.
     static func allocatedByteCount() -> Int { AllocationAccount.current() }
 
