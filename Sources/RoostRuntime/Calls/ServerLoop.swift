@@ -157,7 +157,7 @@ enum ServerInbox {
                 return node
             case .undeliverable:
                 unsafe header = unsafe found.pointee.next
-                unsafe scheduler.destroy(scheduler.unlink(found, after: previous, of: process))
+                unsafe scheduler.destroy(scheduler.unlink(found, after: previous, of: process), of: process)
             case .reply, .signal:
                 unsafe previous = unsafe found
                 unsafe header = unsafe found.pointee.next
