@@ -151,7 +151,7 @@ struct RunQueue: ~Copyable {
     /// All of them, for whoever checks: urgent ones first, each priority in its order. False from `body` ends it, and
     /// so does what is no process.
     func forEach(_ body: (ProcessRef) -> Bool) {
-        for list in [max, high, normal] {
+        for list in [max, high, normal, spent] {
             var word = list.head
             while word != 0, ProcessTable.isSlot(word) {
                 let process = ProcessRef(queued: word)
