@@ -77,7 +77,7 @@ extension Simulation {
     private func checkTable(_ queued: [UInt]) {
         let live = liveProcesses()
         expect(
-            live.count == runtime.processCount, "P1",
+            live.count == runtime.processCount, "S3",
             "\(live.count) processes exist and \(runtime.processCount) are counted")
         for process in live { checkProcess(process, queued, "process \(process.pid.index)") }
         for address in queued where !live.contains(ProcessRef(queued: address)) {
@@ -105,7 +105,7 @@ extension Simulation {
             expect(
                 scheduler.state.inbound.load(ordering: .relaxed) == SchedulerState.asleep, "S1",
                 "scheduler \(index) sleeps and was given something")
-            expect(scheduler.state.timers.count == 0, "T1", "scheduler \(index) has timers that nobody waits for")
+            expect(scheduler.state.timers.count == 0, "S5", "scheduler \(index) has timers that nobody waits for")
         }
         expect(commandsRun == commandsPosted, "S1", "\(commandsRun) of \(commandsPosted) commands were run")
         checkTable([])
@@ -165,9 +165,9 @@ extension Simulation {
         guard failure == nil else { return }
         noteEnds()
         let now = inUse
-        expect(runtime.processCount == 0, "P1", "\(runtime.processCount) processes would not end")
-        expect(now.slots == before.slots, "P2", "\(now.slots - before.slots) process slots were not given back")
-        expect(now.blocks == before.blocks, "P2", "\(now.blocks - before.blocks) blocks were not given back")
+        expect(runtime.processCount == 0, "S3", "\(runtime.processCount) processes would not end")
+        expect(now.slots == before.slots, "S4", "\(now.slots - before.slots) process slots were not given back")
+        expect(now.blocks == before.blocks, "S4", "\(now.blocks - before.blocks) blocks were not given back")
         for actor in actors {
             guard let index = actor.pid?.index else { continue }
             let process = ProcessTable.slot(index)
