@@ -9,6 +9,7 @@ struct RoostBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "roost-bench", abstract: "What processes and messages cost, on one scheduler.",
         subcommands: [
+            Supervised.self,
             Spawn.self, PingPong.self, Ring.self, Monitor.self, Stream.self, FanOut.self, Pairs.self, Timers.self,
             Latency.self, Churn.self, Call.self, Groups.self, MemoryReturn.self, Top.self, Hibernate.self,
         ])
