@@ -34,7 +34,8 @@ struct Supervised: ParsableCommand {
         let share = max(1, children / partitions.partitionCount)
         let count = share * partitions.partitionCount
         let pause = LongestPause()
-        let observers = observe ? (0..<runtime.schedulerCount).map { runtime.spawn(options: .on($0), pause.observe) } : []
+        let observers =
+            observe ? (0..<runtime.schedulerCount).map { runtime.spawn(options: .on($0), pause.observe) } : []
         let time = try nanosecondsEach(count) { try start(share, of: partitions, in: runtime) }
         let bytes = Double(residentByteCount() - before) / Double(count)
         report("supervised_start", count: count, nanosecondsEach: time, bytesEach: bytes)

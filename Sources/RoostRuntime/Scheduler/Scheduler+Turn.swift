@@ -327,6 +327,7 @@ extension SchedulerRef {
 
     private func tellOthers(of pid: Pid, _ reason: ExitReason, _ extras: ProcessExtras) {
         failPendingCalls(of: reason, extras)
+        if tellsInSteps(of: pid, reason, extras) { return }
         extras.links.forEach { link, _ in sendSignal(.exit(from: pid, reason: reason, isLink: true), to: link) }
         extras.observers.forEach { reference, observer in tell(observer, of: pid, reference, reason) }
         extras.monitors.forEach { reference, target in sendSignal(.demonitor(reference: reference), to: target) }

@@ -5,17 +5,20 @@ import Testing
 @testable import RoostRuntime
 
 /// How a child is told to end.
-enum ChildEnding: CaseIterable, Sendable { case `return`, shutdown, fail, trap, kill }
+enum ChildEnding: CaseIterable, Sendable { case `return`, shutdown, shutdownTerm, fail, trap, kill }
 
 /// A child that ends as it is told to.
-func worker(_ id: String, restart: ChildSpecification.Restart = .permanent) -> ChildSpecification {
-    ChildSpecification(id, receiving: ChildEnding.self, restart: restart) { try obey($0) }
+func worker(
+    _ id: String, restart: ChildSpecification.Restart = .permanent, significant: Bool = false
+) -> ChildSpecification {
+    ChildSpecification(id, receiving: ChildEnding.self, restart: restart, significant: significant) { try obey($0) }
 }
 
 func obey(_ process: borrowing ProcessContext<ChildEnding>) throws {
     switch try process.receive() {
     case .return: return
     case .shutdown: throw ProcessExit(reason: .shutdown)
+    case .shutdownTerm: throw ProcessExit(reason: .shutdownTerm(Refused()))
     case .fail: throw Refused()
     case .trap: fatalError("told to trap")
     case .kill: process.exit(process.pid, .kill)
@@ -46,6 +49,52 @@ func child(
     }
 }
 
+/// Which children shall fail to start, and how often.
+final class Failures: Sendable {
+    private let left = Locked<[String: Int]>([:])
+    func expect(_ id: String, _ count: Int = 1) { left.withLock { $0[id] = count } }
+    func take(_ id: String) -> Bool {
+        left.withLock { left in
+            guard let count = left[id], count > 0 else { return false }
+            left[id] = count - 1
+            return true
+        }
+    }
+}
+
+/// A child that notes when it starts, fails to where that is expected, notes when it is asked to end, and ends as it is
+/// told to meanwhile. It has started once it can hear either.
+func probe(
+    _ id: String, _ journal: Journal, restart: ChildSpecification.Restart = .permanent, significant: Bool = false,
+    shutdown: ChildSpecification.Shutdown = .timeout(.seconds(50)), failing failures: Failures = Failures()
+) -> ChildSpecification {
+    .initializing(
+        id, receiving: ChildEnding.self, restart: restart, significant: significant, shutdown: shutdown
+    ) { process, start in
+        if failures.take(id) {
+            journal.note("\(id) fails")
+            throw Refused()
+        }
+        process.trapExits()
+        journal.note("\(id) starts")
+        start.ready()
+        while let event = try process.receiveAny() {
+            switch event {
+            case .message(.return): return
+            case .message(.shutdown): throw ProcessExit(reason: .shutdown)
+            case .message(.shutdownTerm): throw ProcessExit(reason: .shutdownTerm(Refused()))
+            case .message(.fail): throw Refused()
+            case .message(.trap): fatalError("told to trap")
+            case .message(.kill): process.exit(process.pid, .kill)
+            case .exit(let signal):
+                journal.note("\(id) ends")
+                throw ProcessExit(reason: signal.reason)
+            case .down: break
+            }
+        }
+    }
+}
+
 extension Supervisor {
     func tell(_ id: String, _ ending: ChildEnding) async throws {
         try #require(try await address(of: id, receiving: ChildEnding.self)).send(ending)
@@ -71,6 +120,14 @@ final class Journal: Sendable {
     /// What failed: neither progress, nor the crash reports that say the same once more.
     var reports: [SupervisorReport] { allReports.filter { $0.isFailure && $0.event != .crash } }
     var allReports: [SupervisorReport] { heard.withLock { $0 } }
+
+    /// Everything since the last call, in order.
+    func take() -> [String] {
+        lines.withLock { lines in
+            defer { lines = [] }
+            return lines
+        }
+    }
 
     /// Who did `what`, in order.
     func entries(_ what: String) -> [String] {
