@@ -49,7 +49,7 @@ extension RuntimeTests {
             try await withRuntime { runtime in
                 let partitions = PartitionSupervisor(in: runtime, partitions: 5)
                 try await partitions.start()
-                let found = try await runtime.ask { process in
+                let found = try await runtime.run { process in
                     let pids = try (0..<200).map { key in
                         try partitions.startChild(worker("w", restart: .temporary), key: "user \(key)", from: process)!
                     }
@@ -103,7 +103,7 @@ extension RuntimeTests {
                     guard let error = error as? SupervisorError, case .alreadyStarted = error else { return false }
                     return true
                 }
-                #expect(try await runtime.ask { try partitions.startChild(worker("w"), from: $0) } != nil)
+                #expect(try await runtime.run { try partitions.startChild(worker("w"), from: $0) } != nil)
                 #expect(try await tree.countChildren().supervisors == 1)
                 await tree.stop()
                 await runtime.waitForProcessCount(0)
@@ -119,7 +119,7 @@ extension RuntimeTests {
             try await withRuntime { runtime in
                 let partitions = PartitionSupervisor(in: runtime)
                 try await partitions.start()
-                try await runtime.ask { process in
+                try await runtime.run { process in
                     let child = ChildSpecification("w", receiving: ChildEnding.self, restart: .temporary) {
                         try obey($0)
                     }

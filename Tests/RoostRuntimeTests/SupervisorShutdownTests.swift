@@ -22,7 +22,7 @@ extension RuntimeTests {
 
         private func unlinkChild(of supervisor: Supervisor, _ runtime: Runtime) async throws -> Pid {
             let pid = try #require(try await supervisor.whichChildren()[0].pid)
-            _ = try await runtime.ask { try $0.call(Address<ReplyAddress<Bool>>(pid: pid)) { $0 } }
+            _ = try await runtime.run { try $0.call(Address<ReplyAddress<Bool>>(pid: pid)) { $0 } }
             return pid
         }
 
@@ -129,7 +129,7 @@ extension RuntimeTests {
                         }
                     ], onReport: journal.report)
                 let pid = try #require(try await supervisor.whichChildren()[0].pid)
-                _ = try await runtime.ask { try $0.call(Address<ReplyAddress<Bool>>(pid: pid)) { $0 } }
+                _ = try await runtime.run { try $0.call(Address<ReplyAddress<Bool>>(pid: pid)) { $0 } }
                 #expect(try await supervisor.whichChildren()[0].pid == pid && journal.reports.isEmpty)
                 await supervisor.stop()
             }

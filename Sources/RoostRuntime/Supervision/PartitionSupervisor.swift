@@ -158,7 +158,7 @@ public struct PartitionSupervisor: Sendable {
         return sum
     }
 
-    public func countChildren() async throws -> ChildCounts { try await runtime.ask { try countChildren(from: $0) } }
+    public func countChildren() async throws -> ChildCounts { try await runtime.run { try countChildren(from: $0) } }
 
     /// The children of all partitions, partition by partition.
     public func whichChildren<Message>(
@@ -172,7 +172,7 @@ public struct PartitionSupervisor: Sendable {
     }
 
     public func whichChildren() async throws -> [ChildInformation] {
-        try await runtime.ask { try whichChildren(from: $0) }
+        try await runtime.run { try whichChildren(from: $0) }
     }
 }
 
