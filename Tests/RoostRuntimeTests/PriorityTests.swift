@@ -173,6 +173,30 @@ extension RuntimeTests {
             }
         }
 
+        @Test("Who takes from a queue looks at a bounded number of those that stay, and leaves all in their order")
+        func boundsWhatItPasses() {
+            var queue = RunQueue()
+            let all = (0..<40).map { _ in slot(.normal) }
+            for process in all { queue.enqueue(process) }
+            var looked: [ProcessRef] = []
+            func take(_ count: Int, passing: Int, _ movable: Set<UInt32>) -> [ProcessRef] {
+                var taken: [ProcessRef] = []
+                looked = []
+                queue.take(
+                    atMost: count, passing: passing,
+                    where: {
+                        looked.append($0)
+                        return movable.contains($0.pid.index)
+                    }, giving: { taken.append($0) })
+                return taken
+            }
+            #expect(take(20, passing: 10, [all[30].pid.index]) == [] && looked == Array(all.prefix(10)))
+            #expect(take(20, passing: 10, [all[3].pid.index, all[10].pid.index]) == [all[3], all[10]])
+            #expect(looked == Array(all.prefix(12)) && queue.count == 38)
+            let left = all.indices.filter { $0 != 3 && $0 != 10 }.map { all[$0] }
+            #expect((0..<38).map { _ in queue.dequeue() } == left && queue.isEmpty)
+        }
+
         @Test("A process of high priority runs before those that were runnable first; its options and it itself say so")
         func ordersTurns() async throws {
             try await withRuntime(schedulers: 1) { runtime in

@@ -154,7 +154,7 @@ extension RuntimeTests {
                 #expect(keys.count == plain.count && Set(keys) == Set(plain.keys) && spread.partCount > 1)
             }
             for key in plain.keys { spread[key] = nil }
-            #expect(spread.isEmpty && spread.partCount == 1 && spread.keys(inPart: 0).isEmpty)
+            #expect(spread.isEmpty && spread.partCount == 0 && spread[1] == nil && spread.keys(inPart: 0).isEmpty)
         }
     }
 }

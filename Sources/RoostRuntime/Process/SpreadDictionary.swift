@@ -10,7 +10,8 @@ struct SpreadDictionary<Key: Hashable, Value> {
     /// Moving so many takes a few tenths of a millisecond.
     static var entriesInOneMax: Int { 4_096 }
 
-    private var parts: [[Key: Value]] = [[:]]
+    /// None while there are no entries: an empty one allocates nothing.
+    private var parts: [[Key: Value]] = []
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
@@ -20,7 +21,7 @@ struct SpreadDictionary<Key: Hashable, Value> {
     private func part(of key: Key) -> Int { parts.count == 1 ? 0 : key.hashValue & (Self.partCountMax - 1) }
 
     subscript(key: Key) -> Value? {
-        get { parts[part(of: key)][key] }
+        get { parts.isEmpty ? nil : parts[part(of: key)][key] }
         set {
             if let newValue { updateValue(newValue, forKey: key) } else { removeValue(forKey: key) }
         }
@@ -29,6 +30,7 @@ struct SpreadDictionary<Key: Hashable, Value> {
     /// The value that `key` had.
     @discardableResult
     mutating func updateValue(_ value: Value, forKey key: Key) -> Value? {
+        if parts.isEmpty { parts = [[:]] }
         let old = parts[part(of: key)].updateValue(value, forKey: key)
         if old == nil {
             count += 1
@@ -39,9 +41,9 @@ struct SpreadDictionary<Key: Hashable, Value> {
 
     @discardableResult
     mutating func removeValue(forKey key: Key) -> Value? {
-        guard let old = parts[part(of: key)].removeValue(forKey: key) else { return nil }
+        guard !parts.isEmpty, let old = parts[part(of: key)].removeValue(forKey: key) else { return nil }
         count -= 1
-        if count == 0 { parts = [[:]] }
+        if count == 0 { parts = [] }
         return old
     }
 

@@ -177,14 +177,18 @@ struct RunQueue: ~Copyable {
     }
 
     /// Takes out at most `countMax` processes that `isMovable` allows, urgent ones first, and gives them away. The
-    /// others stay in their order.
-    mutating func take(atMost countMax: Int, where isMovable: (ProcessRef) -> Bool, giving: (ProcessRef) -> Void) {
-        let maxTaken = max.take(atMost: countMax, where: isMovable, giving: giving)
+    /// others stay in their order. Of each list only the first `staying` that must stay are looked at.
+    mutating func take(
+        atMost countMax: Int, passing staying: Int = .max, where isMovable: (ProcessRef) -> Bool,
+        giving: (ProcessRef) -> Void
+    ) {
+        let maxTaken = max.take(atMost: countMax, passing: staying, where: isMovable, giving: giving)
         forget(maxTaken, .max)
-        let highTaken = high.take(atMost: countMax - maxTaken, where: isMovable, giving: giving)
+        let highTaken = high.take(atMost: countMax - maxTaken, passing: staying, where: isMovable, giving: giving)
         forget(highTaken, .high)
         var lowTaken = 0
-        let restTaken = normal.take(atMost: countMax - maxTaken - highTaken, where: isMovable) { process in
+        let left = countMax - maxTaken - highTaken
+        let restTaken = normal.take(atMost: left, passing: staying, where: isMovable) { process in
             if process.block.priority == .low { lowTaken += 1 }
             giving(process)
         }
@@ -223,18 +227,21 @@ private struct RunList {
         return process
     }
 
-    /// Gives away at most `countMax` processes that `isMovable` allows, and returns how many.
+    /// Gives away at most `countMax` processes that `isMovable` allows, and returns how many. Gives up after `staying`
+    /// that it does not allow.
     mutating func take(
-        atMost countMax: Int, where isMovable: (ProcessRef) -> Bool, giving: (ProcessRef) -> Void
+        atMost countMax: Int, passing staying: Int, where isMovable: (ProcessRef) -> Bool, giving: (ProcessRef) -> Void
     ) -> Int {
         var taken = 0
+        var left = staying
         var last: ProcessRef?  // of those that stay
         var word = head
-        while word != 0, taken < countMax {
+        while word != 0, taken < countMax, left > 0 {
             let process = ProcessRef(queued: word)
             word = process.block.runNext
             guard isMovable(process) else {
                 last = process
+                left -= 1
                 continue
             }
             if let last { last.block.runNext = word } else { head = word }

@@ -272,6 +272,10 @@ public final class Runtime: @unchecked Sendable {
         return idleMask.load(ordering: .relaxed) | 1 << UInt64(scheduler.state.index) == others
     }
 
+    /// Processes that cannot move which `share` passes over: about as many as get a turn until it is asked again. A
+    /// million that wait their turn would hold their scheduler up if all were looked at each time.
+    private static let passedWhileSharingMax = 256
+
     /// Answers a sleeping scheduler's standing request for work: gives it up to half of the processes here that may
     /// move.
     ///
@@ -286,7 +290,7 @@ public final class Runtime: @unchecked Sendable {
         // It takes a thread some time to wake: meanwhile its request would be answered again and again, and it would
         // be left with nearly everything. So the request is taken back, unless nothing here may move.
         markIdle(thief.state.index, false)
-        scheduler.state.runQueue.take(atMost: count / 2) { process in
+        scheduler.state.runQueue.take(atMost: count / 2, passing: Self.passedWhileSharingMax) { process in
             process.block.flags.isDisjoint(with: stays) && process.block.timer == .none
         } giving: { process in
             thief.enqueueRemote(process)

@@ -21,24 +21,30 @@ extension SchedulerRef {
         let remains = Remains(extras: extras)
         let options = ProcessOptions(heapByteCountMax: 0)
         _ = unsafe state.runtime.start(receiving: Never.self, options: options, link: nil, monitor: nil) { _ in
+            var left = Self.toldAtOnceMax
             remains.extras.links.forEach { link, _ in
-                Self.inStep { $0.sendSignal(.exit(from: pid, reason: reason, isLink: true), to: link) }
+                Self.inStep(&left) { $0.sendSignal(.exit(from: pid, reason: reason, isLink: true), to: link) }
             }
             remains.extras.observers.forEach { reference, observer in
-                Self.inStep { $0.tell(observer, of: pid, reference, reason) }
+                Self.inStep(&left) { $0.tell(observer, of: pid, reference, reason) }
             }
             remains.extras.monitors.forEach { reference, target in
-                Self.inStep { $0.sendSignal(.demonitor(reference: reference), to: target) }
+                Self.inStep(&left) { $0.sendSignal(.demonitor(reference: reference), to: target) }
             }
         }
         return true
     }
 
-    /// One signal, charged; the turn may end after it.
-    private static func inStep<Result>(_ body: (SchedulerRef) -> Result) {
+    /// One signal, charged; the turn may end after it, and does after `left` of them. Process context.
+    private static func inStep<Result>(_ left: inout Int, _ body: (SchedulerRef) -> Result) {
         roost_enter()
         roost_charge(2)
         if let scheduler = SchedulerRef.current { _ = body(scheduler) }
+        left -= 1
+        if left == 0 {
+            left = toldAtOnceMax
+            SchedulerRef.currentProcess?.yieldTurn()
+        }
         roost_leave()
     }
 }

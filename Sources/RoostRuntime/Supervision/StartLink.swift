@@ -133,6 +133,16 @@ extension ProcessContext {
         return process.block.extras?.links.contains(pid) ?? false
     }
 
+    /// Ends the turn and goes on behind all that is runnable now: what this process has woken runs first, where being
+    /// preempted would let it go on before most of it.
+    func giveWay() throws(ProcessExit) {
+        roost_enter()
+        defer { roost_leave() }
+        guard let process = SchedulerRef.currentProcess else { return }
+        process.yieldTurn()
+        try process.throwIfExiting()
+    }
+
     /// Charges for work that the runtime does in this process; the turn may end here.
     func charge(_ reductions: Int64) {
         roost_enter()

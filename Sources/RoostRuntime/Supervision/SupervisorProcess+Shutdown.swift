@@ -5,7 +5,8 @@
 extension SupervisorProcess {
     /// What telling one child costs: two signals and a monitor.
     private static var reductionsPerChild: Int64 { 3 }
-    /// So many children are told before those that have ended are heard of: what waits in the mailbox stays short.
+    /// So many children are told before they have their turn, and those that have ended are heard of: the run queue and
+    /// the mailbox stay short.
     private static var toldBeforeHearing: Int { 256 }
 
     /// Ends all children: in reverse order, one after the other; those of a dynamic supervisor all at once.
@@ -62,6 +63,7 @@ extension SupervisorProcess {
                 process.charge(Self.reductionsPerChild)
                 untilHearing -= 1
                 if untilHearing == 0 {
+                    try process.giveWay()
                     while try hearOneEnd(timeout: .zero, &failures, process) {}
                     untilHearing = Self.toldBeforeHearing
                 }
