@@ -132,7 +132,10 @@ extension RuntimeTests {
                 for sender in 0..<3 {
                     DispatchQueue.global().async {
                         while running.value == 0 {
-                            guard let address = target.withLock({ $0 }) else { continue }
+                            // Bounded: three threads that only send would bury one that destroys as well.
+                            guard sent.value - destroyed.value < 1_000, let address = target.withLock({ $0 }) else {
+                                continue
+                            }
                             sent.add()
                             address.send(
                                 Numbered(

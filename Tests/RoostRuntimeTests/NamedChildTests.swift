@@ -22,7 +22,7 @@ extension RuntimeTests {
                     #expect(holders.insert(holder).inserted)
                     #expect(try names.value(of: "clock", as: Int.self) == 1)
                     #expect(clock.send(round % 2 == 0 ? .fail : .trap))
-                    while names.whereis("clock") == nil || names.whereis("clock") == holder { await Task.yield() }
+                    while [nil, holder].contains(names.whereis("clock")) { await Task.yield() }
                 }
                 while journal.reports.filter({ $0.event == .childTerminated }).count < 20 { await Task.yield() }
                 #expect(!journal.reports.contains { $0.event == .startError })

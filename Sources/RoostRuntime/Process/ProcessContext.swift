@@ -87,22 +87,12 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
 
     /// Waits for the end of the process that `reference` monitors; nil after `timeout`.
     public func receiveDown(of reference: Reference, timeout: Duration? = nil) throws(ProcessExit) -> Down? {
-        let deadline = timeout.map { MonotonicTime.now() + $0 }
-        return try wait(until: deadline) { process, node in
-            guard node.kind == .down else { return nil }
-            // Safe: the kind says what the payload is; it is only looked at until it is taken.
-            guard unsafe node.payload.assumingMemoryBound(to: Down.self).pointee.reference == reference else {
-                return nil
-            }
-            return Self.takeDown(node, process)
-        }
+        try process.receiveDown(of: reference, until: timeout.map { MonotonicTime.now() + $0 })
     }
 
     /// The monitor has fired: it is over.
     static func takeDown(_ node: Node, _ process: ProcessRef) -> Down {
-        let down = node.takePayload(as: Down.self)
-        process.block.extras?.monitors.remove(down.reference)
-        return down
+        process.takeDown(node)
     }
 
     private func next<Result>(
@@ -121,44 +111,12 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
         }
     }
 
-    /// The waiting loop behind every receive: looks at each node once, oldest first, then parks until there are more.
-    ///
-    /// With `destroysTaken` the payload of the node that `take` accepted is still to be destroyed: as handler code, and
-    /// after the node has left the mailbox, so that a deinit that traps is not run again when the mailbox is destroyed.
+    /// `ProcessRef.wait` of this process.
     func wait<Result>(
         until deadline: MonotonicTime?, destroysTaken: Bool = false, in kind: WaitKind = .receive,
         _ take: (ProcessRef, Node) -> Result?
     ) throws(ProcessExit) -> Result? {
-        roost_enter()
-        defer { roost_leave() }
-        let process = process
-        let scheduler = scheduler
-        process.checkMayPark()
-        process.checkIsNotMatching()
-        try process.throwIfExiting()
-        var previous: UnsafeMutablePointer<NodeHeader>?
-        defer { process.disarmTimer(scheduler) }
-        while true {
-            while let header = unsafe previous == nil ? process.block.queueHead : previous!.pointee.next {
-                roost_charge(1)
-                let node = unsafe Node(header)
-                if node.kind == .undeliverable {
-                    unsafe scheduler.destroy(scheduler.unlink(header, after: previous, of: process), of: process)
-                } else if let result = take(process, node) {
-                    let node = unsafe scheduler.unlink(header, after: previous, of: process)
-                    if destroysTaken { scheduler.destroy(node, of: process) } else { scheduler.free(node) }
-                    return result
-                } else {
-                    unsafe previous = unsafe header
-                }
-            }
-            let before = process.block.queueCount
-            scheduler.collectInbox(of: process)
-            guard process.block.queueCount == before else { continue }
-            try process.throwIfExiting()
-            if let deadline, process.isPast(deadline, scheduler) { return nil }
-            process.park(in: kind)
-        }
+        try process.wait(until: deadline, destroysTaken: destroysTaken, in: kind, take)
     }
 
     // MARK: Time

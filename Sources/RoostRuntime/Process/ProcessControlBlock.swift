@@ -216,28 +216,6 @@ extension ProcessControlBlock {
     }
 }
 
-/// What only some processes have: links, monitors, a reason to end.
-final class ProcessExtras {
-    var links = TieTable<Pid, Void>()
-    /// Those that this process has unlinked and that have not acknowledged it: what they say of the link until then is
-    /// of the one that is over. (L2; ERTS User's Guide, "Distribution Protocol", "Link Protocol".)
-    var unlinking = TieTable<Pid, UInt64>()
-    /// Monitors on this process.
-    var observers = TieTable<Reference, Observer>()
-    /// Monitors that this process holds on others.
-    var monitors = TieTable<Reference, Pid>()
-    /// The call it waits in, and the calls it has not answered.
-    var calls = CallState()
-    /// `ServerControl` of a `GenServer`.
-    var server: AnyObject?
-    /// Why it was told to end, or ended.
-    var exitReason: ExitReason?
-    var hasWarnedOfMailbox = false
-    var hasReportedDrops = false
-    var label: String?
-    var tracer: Tracer?
-}
-
 /// A process, by the address of its control block.
 ///
 /// Safe to copy and to keep: slots are type-stable. What may be done with it is up to the caller: the fields marked so
@@ -294,8 +272,9 @@ final class ProcessExtras {
 
     var extras: ProcessExtras {
         if let extras = block.extras { return extras }
-        let extras = ProcessExtras()
+        let extras = ProcessExtras.make()
         block.extras = extras
+        charge(byteCount: ProcessExtras.byteCount)
         return extras
     }
 

@@ -21,13 +21,13 @@ struct RunQueue: ~Copyable {
 
     /// After so many turns of others a process that used up its last turn has one.
     ///
-    /// Processes that were woken go ahead of them: they mostly wait again soon, so those that compute lose little by it,
-    /// and those that answer need not wait for everyone who computes. The BEAM has one list for both.
+    /// Processes that were woken go ahead of them: they mostly wait again soon, so those that compute lose little, and
+    /// those that answer need not wait for everyone who computes. The BEAM has one list for both.
     static let wokenTurnsMax: UInt8 = 8
 
     private var normal = RunList()
-    /// Processes of normal priority that used up their last turn; none while there are low ones, whose share is measured
-    /// in the turns of the others in one list.
+    /// Processes of normal priority that used up their last turn; none while there are low ones, whose share is
+    /// measured in the turns of the others in one list.
     private var spent = RunList()
     private var wokenTurnsLeft = Self.wokenTurnsMax
     private var high = RunList()

@@ -48,6 +48,15 @@ extension Runtime {
         receiving type: Message.Type, options: ProcessOptions, link: Pid?, monitor: (Reference, Observer)?,
         _ body: sending @escaping (borrowing ProcessContext<Message>) throws -> Void
     ) -> Address<Message> {
+        // Safe: a context is empty; its type parameter changes nothing about how the closure is called.
+        let entry = unsafe unsafeBitCast(Code(body: body), to: Code<Never>.self).body
+        return Address(pid: start(entry, options, link, monitor))
+    }
+
+    private func start(
+        _ entry: @escaping (borrowing ProcessContext<Never>) throws -> Void, _ options: ProcessOptions, _ link: Pid?,
+        _ monitor: (Reference, Observer)?
+    ) -> Pid {
         let limit = options.heapByteCountMax ?? configuration.heapByteCountMax
         let target = options.schedulerIndex.map { schedulers[$0] }
         let home: SchedulerRef
@@ -63,18 +72,17 @@ extension Runtime {
             unsafe process.prepare(
                 StraightLine.operations, home: home, heapLimit: limit == 0 ? .max : limit, at: .now())
         }
-        // Safe: a context is empty; its type parameter changes nothing about how the closure is called.
-        process.block.entry = unsafe unsafeBitCast(Code(body: body), to: Code<Never>.self).body
+        process.block.entry = entry
         process.block.priority = options.priority
         if let label = options.label { process.extras.label = label }
         if options.isPinned { process.block.flags.insert(.isPinned) }
         if let limit = options.mailboxCountMax { process.setMailboxLimit(limit, options.mailboxPolicy) }
         if let link { process.extras.links.add(link, ()) }
         if let (reference, observer) = monitor { process.extras.observers.add(reference, observer) }
-        let address = Address<Message>(pid: process.pid)
-        if Tracing.isCurrent { Tracing.note(.spawned(address.pid)) }
+        let pid = process.pid
+        if Tracing.isCurrent { Tracing.note(.spawned(pid)) }
         home.enqueue(process)
-        return address
+        return pid
     }
 
     /// Sends `pid` an exit signal from outside any process. False when it has ended.

@@ -132,7 +132,8 @@ public final class Runtime: @unchecked Sendable {
     private let dirtyIO: DirtyThreads
 
     private let idleMask = Atomic<UInt64>(0)
-    private let liveCount = Atomic<Int>(0)
+    /// Processes started from outside; the schedulers count their own.
+    private let externalSpawnTotal = Atomic<UInt64>(0)
     private let trapTotal = Atomic<Int>(0)
     private let abandonedTotal = Atomic<Int>(0)
     private let leakedTotal = Atomic<Int>(0)
@@ -206,7 +207,14 @@ public final class Runtime: @unchecked Sendable {
     // MARK: Figures
 
     /// Processes that exist.
-    public var processCount: Int { liveCount.load(ordering: .relaxed) }
+    public var processCount: Int {
+        // Exits first: a process that starts or ends meanwhile is counted rather than missed.
+        var exits: UInt64 = 0
+        for scheduler in schedulers { exits &+= scheduler.state.statistics.exits.value }
+        var spawns: UInt64 = 0
+        for scheduler in schedulers { spawns &+= scheduler.state.statistics.spawns.value }
+        return Int(spawns &+ externalSpawnTotal.load(ordering: .relaxed) &- exits)
+    }
     /// Traps contained so far.
     public var trapCount: Int { trapTotal.load(ordering: .relaxed) }
     /// Processes whose frames were dropped because they would not end.
@@ -232,8 +240,8 @@ public final class Runtime: @unchecked Sendable {
         }
     }
 
-    func processStarted() { liveCount.add(1, ordering: .relaxed) }
-    func processEnded() { liveCount.subtract(1, ordering: .relaxed) }
+    /// From outside: the process is not a scheduler's own.
+    func processStarted() { externalSpawnTotal.add(1, ordering: .relaxed) }
 
     /// Messages dropped because a mailbox was full: `MailboxPolicy`.
     public var droppedMessageCount: Int { droppedTotal.load(ordering: .relaxed) }

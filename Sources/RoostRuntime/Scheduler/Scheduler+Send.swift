@@ -124,7 +124,6 @@ extension SchedulerRef {
     package func makeProcess(_ operations: UnsafePointer<ProcessOperations>, heapLimit: Int) -> ProcessRef {
         let process = state.slots.take()
         state.statistics.spawns &+= 1
-        unsafe state.runtime.processStarted()
         unsafe process.prepare(operations, home: self, heapLimit: heapLimit, at: state.now)
         return process
     }

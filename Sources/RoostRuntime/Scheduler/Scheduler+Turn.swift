@@ -311,6 +311,8 @@ extension SchedulerRef {
         if let extras {
             process.block.extras = nil
             tellOthers(of: pid, reason, extras)
+            extras.free(&state.blocks)
+            process.charge(byteCount: -ProcessExtras.byteCount)
         }
         releaseStack(of: process)
         process.block.entry = nil
@@ -322,7 +324,6 @@ extension SchedulerRef {
         }
         state.slots.put(process)
         state.statistics.exits &+= 1
-        unsafe state.runtime.processEnded()
     }
 
     private func tellOthers(of pid: Pid, _ reason: ExitReason, _ extras: ProcessExtras) {
