@@ -42,7 +42,7 @@ extension RuntimeTests {
                         }
                     }
                     for sender in insideCount..<insideCount + outsideCount {
-                        DispatchQueue.global().async {
+                        DispatchQueue(label: "outside").async {
                             for number in 0..<rounds {
                                 receiver.send(
                                     Numbered(sender: sender, number: number, payload: Payload(number, destroyed)))
@@ -86,7 +86,7 @@ extension RuntimeTests {
                         if sender % 2 == 0 {
                             runtime.spawn { _ in send() }
                         } else {
-                            DispatchQueue.global().async(execute: send)
+                            DispatchQueue(label: "outside").async(execute: send)
                         }
                     }
                     _ = go
@@ -130,7 +130,8 @@ extension RuntimeTests {
                 let running = Counter()
                 let target = Locked<Address<Numbered>?>(nil)
                 for sender in 0..<3 {
-                    DispatchQueue.global().async {
+                    // A thread each: the global queue has two here, which the test itself needs.
+                    DispatchQueue(label: "sender \(sender)").async {
                         while running.value == 0 {
                             // Bounded: three threads that only send would bury one that destroys as well.
                             guard sent.value - destroyed.value < 1_000, let address = target.withLock({ $0 }) else {

@@ -60,7 +60,7 @@ extension RuntimeTests {
         func batchesMove() async {
             let rounds = 200
             let seen = await withCheckedContinuation { continuation in
-                DispatchQueue.global().async {
+                DispatchQueue(label: "outside").async {
                     var producer = BlockAllocator()
                     var consumer = BlockAllocator()
                     var seen: Set<UInt> = []
@@ -207,7 +207,7 @@ extension RuntimeTests {
                             freed.add()
                         }
                         let other = UInt(bitPattern: malloc(10_000)!)
-                        DispatchQueue.global().async {
+                        DispatchQueue(label: "outside").async {
                             free(UnsafeMutableRawPointer(bitPattern: other))
                             freed.add()
                         }

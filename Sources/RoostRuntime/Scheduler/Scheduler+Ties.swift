@@ -13,7 +13,7 @@ extension SchedulerRef {
     static var toldAtOnceMax: Int { 256 }
 
     /// Tells all that were tied to `pid`, in a process of its own, so that others of this scheduler have their turns
-    /// between. False where they are few: the caller tells them.
+    /// between, which frees `extras` then. False where they are few: the caller tells them, and frees.
     func tellsInSteps(of pid: Pid, _ reason: ExitReason, _ extras: ProcessExtras) -> Bool {
         guard extras.links.count + extras.observers.count + extras.monitors.count > Self.toldAtOnceMax else {
             return false
@@ -31,6 +31,7 @@ extension SchedulerRef {
             remains.extras.monitors.forEach { reference, target in
                 Self.inStep(&left) { $0.sendSignal(.demonitor(reference: reference), to: target) }
             }
+            Self.inStep { remains.extras.free(&$0.state.blocks) }
         }
         return true
     }

@@ -311,7 +311,6 @@ extension SchedulerRef {
         if let extras {
             process.block.extras = nil
             tellOthers(of: pid, reason, extras)
-            extras.free(&state.blocks)
             process.charge(byteCount: -ProcessExtras.byteCount)
         }
         releaseStack(of: process)
@@ -326,12 +325,14 @@ extension SchedulerRef {
         state.statistics.exits &+= 1
     }
 
+    /// Tells all that are tied to a process that it has ended, and frees what it had of them.
     private func tellOthers(of pid: Pid, _ reason: ExitReason, _ extras: ProcessExtras) {
         failPendingCalls(of: reason, extras)
         if tellsInSteps(of: pid, reason, extras) { return }
         extras.links.forEach { link, _ in sendSignal(.exit(from: pid, reason: reason, isLink: true), to: link) }
         extras.observers.forEach { reference, observer in tell(observer, of: pid, reference, reason) }
         extras.monitors.forEach { reference, target in sendSignal(.demonitor(reference: reference), to: target) }
+        extras.free(&state.blocks)
     }
 
     func tell(_ observer: Observer, of pid: Pid, _ reference: Reference, _ reason: ExitReason) {
