@@ -196,7 +196,8 @@ extension RuntimeTests {
                     return (during - before, Inspection.allocatedByteCount() - before)
                 }
                 #expect(held.0 >= 100 * Tie.byteCount)
-                #expect(held.1 < Tie.byteCount * 4)
+                // What the tables of the program grew by stays with whoever made them grow.
+                #expect(held.1 < 100 * Tie.byteCount / 4)
             }
         }
     }

@@ -84,9 +84,10 @@
         @inline(__always) unsafeAddress { unsafe UnsafePointer(pointer.pointer(to: \.label)!) }
         @inline(__always) nonmutating unsafeMutableAddress { unsafe pointer.pointer(to: \.label)! }
     }
+    /// Not by address: a stored closure has none of its own type.
     var tracer: Tracer? {
-        @inline(__always) unsafeAddress { unsafe UnsafePointer(pointer.pointer(to: \.tracer)!) }
-        @inline(__always) nonmutating unsafeMutableAddress { unsafe pointer.pointer(to: \.tracer)! }
+        get { unsafe pointer.pointee.tracer }
+        nonmutating set { unsafe pointer.pointee.tracer = newValue }
     }
     var hasWarnedOfMailbox: Bool {
         unsafeAddress { unsafe UnsafePointer(pointer.pointer(to: \.hasWarnedOfMailbox)!) }

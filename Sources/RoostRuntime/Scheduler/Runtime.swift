@@ -301,8 +301,9 @@ public final class Runtime: @unchecked Sendable {
         scheduler.state.runQueue.take(atMost: count / 2, passing: Self.passedWhileSharingMax) { process in
             process.block.flags.isDisjoint(with: stays) && process.block.timer == .none
         } giving: { process in
-            thief.enqueueRemote(process)
+            // Before it can arrive, so that nobody sees more arrive than were given.
             scheduler.state.statistics.migrations &+= 1
+            thief.enqueueRemote(process)
         }
         if scheduler.state.runQueue.count == count { markIdle(thief.state.index, true) }
     }

@@ -31,7 +31,7 @@ extension SchedulerRef {
             remains.extras.monitors.forEach { reference, target in
                 Self.inStep(&left) { $0.sendSignal(.demonitor(reference: reference), to: target) }
             }
-            Self.inStep { remains.extras.free(&$0.state.blocks) }
+            Self.inStep(&left) { remains.extras.free(&$0.state.blocks) }
         }
         return true
     }
