@@ -88,14 +88,17 @@ public final class Registry<Key: Hashable & Sendable>: Sendable {
     @discardableResult
     public func unregister(_ key: Key) -> Bool {
         guard let name = entry(of: key) else { return false }
-        return unregister(name)
+        // A process that has ended has no names, also while they are being undone.
+        let isAlive = TieOwners.isAlive(name.pid)
+        return unregister(name) && isAlive
     }
 
     /// Takes the name `key` from `holder`; false where that process does not have it.
     @discardableResult
     public func unregister(_ key: Key, holder: Pid) -> Bool {
         guard let name = entry(of: key), name.pid == holder else { return false }
-        return unregister(name)
+        let isAlive = TieOwners.isAlive(name.pid)
+        return unregister(name) && isAlive
     }
 
     private func unregister(_ name: RegisteredName<Key>) -> Bool {
