@@ -100,6 +100,14 @@ def stuck_table(found):
                   "lost"], rows)
 
 
+def hoard_table(found):
+    rows = [[f"{report['ended']:,}", f"{report['mebibytes_per_second'] / 1024:.2f} GiB/s",
+             f"{report['growth_bytes'] / 2**20:,.0f} MiB", microseconds(report["quiet_p99_us"]),
+             microseconds(report["p99_us"]), str(report["lost"] + report["errors"])]
+            for reports in found.values() for report in reports]
+    return table(["50 hogs: ended", "hoarded", "lost memory", "others' p99 without", "with", "others' lost"], rows)
+
+
 def trap_table(found):
     rows = [[kind, f"{report['traps']:,}", str(report["stalls"] + report["trap_errors"]), f"{report['echoed']:,}",
              str(report["lost"] + report["other_errors"]), f"{report['growth_bytes_each']:,.0f} B",
@@ -120,7 +128,8 @@ def runtime_table(found):
 
 
 OTHER_TABLES = {"idle": idle_table, "spawn": spawn_table, "runtime": runtime_table,
-                "spinners": spinner_table, "stuck": stuck_table, "traps": trap_table, "neverread": neverread_table}
+                "spinners": spinner_table, "stuck": stuck_table, "hoards": hoard_table, "traps": trap_table,
+                "neverread": neverread_table}
 
 
 def machine():

@@ -193,10 +193,32 @@ def deaf_clients(server):
     return with_bystanders(server, load, seconds=4)
 
 
-def hogs(server):
-    """Four handlers that hoard memory until their heap limit ends them; each is abandoned with what it hoarded."""
-    load = beside(server, "idle", "/demo/hog", strict=False, connections=4, say="go")
+def hogs(server, count=4):
+    """Handlers that hoard memory until their heap limit ends them; each is abandoned with what it hoarded."""
+    load = beside(server, "idle", "/demo/hog", strict=False, connections=count, say="go")
     return with_bystanders(server, load, seconds=4)
+
+
+def hoards(options):
+    """50 handlers at once that hoard memory until their limit ends them, over and over, beside 1,000 echo clients."""
+    if "roost" not in options.servers:
+        return {}
+    settings = {"max_handler_bytes": "1536KiB", "max_leaked_bytes": "1TiB", "restart_intensity": 1_000}
+    load = {"connections": 1000, "size": 64, "rate": 5000}
+    with running("roost", demo=True, **settings) as server:
+        quiet = generate(server, "rate", seconds=3, **load)
+        with beside(server, "rate", strict=False, **load) as others:
+            time.sleep(1)
+            before, start = server.memory()["rss_anon"], time.monotonic()
+            hoarded = generate(server, "trap", "/demo/hog", strict=False, connections=50, count=1_000, seconds=60)
+            seconds = time.monotonic() - start
+            after = server.memory()["rss_anon"]
+            report = others.finish()
+        server.check_alive()
+    report |= {"quiet_p50_us": quiet["p50_us"], "quiet_p99_us": quiet["p99_us"], "ended": hoarded["traps"],
+               "mebibytes_per_second": hoarded["traps"] * 2 / seconds, "growth_bytes": after - before}
+    note(f"  hoards: {json.dumps(report)}")
+    return {"roost": [report]}
 
 
 def stuck(options):
@@ -229,4 +251,4 @@ def runtime(options):
 
 
 FIGURES = {function.__name__: function for function in (
-    echo64x1, echo64x16, echo4k, echo64k, connect, idle, spawn, runtime, spinners, stuck, traps, neverread)}
+    echo64x1, echo64x16, echo4k, echo64k, connect, idle, spawn, runtime, spinners, stuck, hoards, traps, neverread)}

@@ -28,6 +28,7 @@ PROGRAMS = {
                 ONE_CORE),
     "churn": ("churn --echoes 1000 --churners 10", None, ONE_CORE),
     "call": ("call --calls 1000000", ("call_bench", "1000000"), ONE_CORE),
+    "top": ("top --processes 1000000", None, ONE_CORE),
     "memory": ("memory-return --processes 1000000", None, ONE_CORE),
 }
 
@@ -165,9 +166,16 @@ def kept_row(results):
             *verdict(statistics.median(kept) if kept else None, f"≤ {MEMORY_KEPT_MAX:.2f} x the start")]
 
 
+def top_row(results):
+    rounds = results.get("top", {"roost": []})["roost"]
+    found = [values(rounds, f"top_{figure}", None, "ns_each") for figure in ("memory", "reductions", "mailbox")]
+    times = " / ".join(quantity([time / 1e6 for time in figures], "ms") if figures else "–" for figures in found)
+    return ["topProcesses of 1,000,000, by memory / reductions / mailbox", times, "–", "–", "well under 100 ms"]
+
+
 def rows(results):
     """(head, rows) of the table."""
     head = ["runtime", "Roost", "Erlang/OTP 25", "ratio", "to reach"]
     compared = list(compared_rows(results))
     body = compared[:2] + [memory_row(results)] + compared[2:8] + [gain_row(results)] + compared[8:]
-    return head, body + [churn_row(results), kept_row(results)]
+    return head, body + [churn_row(results), kept_row(results), top_row(results)]

@@ -82,12 +82,13 @@ def kilobytes(pid, file, key):
 
 
 @contextlib.contextmanager
-def running(name, demo=False):
-    """Starts server `name` on the server core, yields it once it accepts, and ends it."""
+def running(name, demo=False, **settings):
+    """Starts server `name` on the server core, yields it once it accepts, and ends it. Settings are Roost's keys."""
     port = free_port()
     line = ["taskset", "-c", SERVER_CORE, *map(str, command(name, port, demo))]
     log = open(HERE / ".build" / f"{name}.log", "w")
-    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    environment = os.environ | {f"ROOST_{key.upper()}": str(value) for key, value in settings.items()}
+    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
     try:
         wait_until_listening(name, process, port)
         yield Server(name, process, port)

@@ -163,6 +163,14 @@ final class ConnectionExtras {
         unsafe pointer = unsafe process.object.unsafelyUnwrapped.assumingMemoryBound(to: ConnectionState.self)
     }
 
+    /// The connection of `pid`, if that is one that lives. The thread of its scheduler.
+    static func of(_ pid: Pid) -> ConnectionRef? {
+        guard let process = unsafe Runtime.process(pid, of: ConnectionProcess.operations),
+            unsafe process.object != nil
+        else { return nil }
+        return ConnectionRef(process)
+    }
+
     /// The connection of the process that runs here.
     @inline(__always)
     static var current: ConnectionRef? {

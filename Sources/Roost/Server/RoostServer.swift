@@ -216,6 +216,7 @@ private final class EventRelay: Sendable {
                     : "handler held its scheduler up: use dirty(.io) or dirty(.cpu) for native code that takes long",
                 metadata: [
                     "process.pid": "\(report.process.pid)", "process.label": "\(report.process.label ?? "")",
+                    "route": "\(ConnectionRef.of(report.process.pid)?.route.path ?? "")",
                     "function": "\(report.function ?? "unknown")",
                     "milliseconds": "\(Int(report.duration / .milliseconds(1)))",
                 ])

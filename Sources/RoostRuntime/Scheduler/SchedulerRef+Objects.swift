@@ -145,6 +145,12 @@ extension ProcessRef {
 }
 
 extension Runtime {
+    /// The process of `pid` while it lives, if it is of the given kind.
+    package static func process(_ pid: Pid, of operations: UnsafePointer<ProcessOperations>) -> ProcessRef? {
+        guard let process = ProcessTable.find(pid), unsafe process.block.operations == operations else { return nil }
+        return process
+    }
+
     /// All schedulers, for one listener's process on each.
     package var all: [SchedulerRef] { schedulers }
 
