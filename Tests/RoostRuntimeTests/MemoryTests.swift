@@ -298,8 +298,8 @@ extension RuntimeTests {
                         await runtime.waitForProcessCount(0)
                         pages.append(residentPageCount())
                     }
-                    // The first rounds fill caches, and a round that idled gives them back: what is lost for good shows
-                    // in every one of the last.
+                    // The first rounds fill caches, and a round that idled gives them back: what is lost for good is
+                    // seen in each of the last.
                     if pages[60...].min()! > pages[..<40].max()! + 512 { fatalError("pages after each round: \(pages)") }
                 }
             }
