@@ -134,12 +134,15 @@ static void answer_sample(int signal, siginfo_t *info, void *context_pointer) {
   uintptr_t pc = (uintptr_t)m->pc, sp = (uintptr_t)m->sp, fp = (uintptr_t)m->regs[29];
 #endif
   t->sample_count = 0;
-  if (t->in_process && pc >= (uintptr_t)__executable_start && pc < (uintptr_t)etext) {
+  bool has_frame = fp >= sp && fp < t->stack_high;
+  if (t->in_process && has_frame && pc >= (uintptr_t)__executable_start && pc < (uintptr_t)etext) {
     t->sample[0] = pc + 1;  // as if it were a return address, of which the byte before is looked up
     t->sample_count =
         1 + roost_walk_frames(fp, t->stack_low, t->stack_high, t->sample + 1, ROOST_SAMPLE_FRAMES_MAX - 1);
+  } else if (t->in_process && has_frame) {
+    // In a library that keeps no frames of its own, as most: the frame is its caller's.
+    t->sample_count = roost_walk_frames(fp, t->stack_low, t->stack_high, t->sample, ROOST_SAMPLE_FRAMES_MAX);
   } else if (t->in_process) {
-    // In a library that the program calls: it may use the frame pointer for something else.
     t->sample_count = roost_scan_frames(sp, t, t->sample, ROOST_SAMPLE_FRAMES_MAX);
   }
   __atomic_store_n(&t->sample_asked, 0, __ATOMIC_RELEASE);

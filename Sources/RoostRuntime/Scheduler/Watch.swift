@@ -8,7 +8,8 @@ internal import Synchronization
 public struct LongSchedule: Sendable {
     /// With its label, where it has one and still lives.
     public let process: ProcessName
-    /// The function of the handler that was running, by the program's symbols; nil where it was not found.
+    /// The function of the program that was running, by its symbols; nil where none was found. A guess where the thread
+    /// waits in the kernel: what an earlier call left on the stack may be taken for it.
     public let function: String?
     /// How long the turn had lasted, to the millisecond: in all, or when its scheduler was handed over.
     public let duration: Duration
