@@ -225,7 +225,7 @@ static void lands(roost_entry entry, uint32_t kind, int signal) {
     t->preemption_disabled = 1;
     CHECK(roost_start(entry, &result) == ROOST_TRAPPED);
     CHECK(t->trap.kind == kind && t->trap.signal == signal && t->trap.frame_count > 0);
-    CHECK(t->preemption_disabled == 0 && !t->in_process);
+    CHECK(t->preemption_disabled == 1 && !t->in_process);
   }
   t->preemption_disabled = 1;
   char name[128];
