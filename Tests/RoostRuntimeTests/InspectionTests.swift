@@ -32,7 +32,9 @@ extension RuntimeTests {
                 #expect(found.hasAnswered && !found.isStuck)
                 #expect(found.currentFunction?.contains("spinWhileTrue") == true, "\(found.backtrace)")
                 #expect(found.backtrace.functions.contains { $0.contains("LoopShape.spin") }, "\(found.backtrace)")
-                #expect(found.backtrace.initialFunction?.contains("inspectsSpinner") == true, "\(found.backtrace)")
+                // Under a sanitizer the walk ends at the entry of the process's own stack.
+                let isNamed = found.backtrace.initialFunction?.contains("inspectsSpinner") == true
+                #expect(isNamed || !Build.isPlain, "\(found.backtrace)")
                 #expect(found.reductions >= 2_000)
                 #expect(found.stackByteCount > 0 || !Build.isPlain)
             }

@@ -46,35 +46,45 @@ final class SchedulerThreads: Sendable {
         }
         // Nobody's, for the watch, until the other thread has it.
         scheduler.state.thread.store(0, ordering: .relaxed)
-        state.withLock { $0.stuckCount += 1 }
+        locked { $0.stuckCount += 1 }
         other.assign(unsafe Assignment(scheduler: scheduler, stuck: thread))
         return .done
     }
 
     private func startSpare() -> SchedulerThread? {
-        guard state.withLock({ $0.count < countMax }) else { return nil }
+        guard locked({ $0.count < countMax }) else { return nil }
         return try? start()
     }
 
-    func gaveBack() { state.withLock { $0.stuckCount -= 1 } }
+    private func locked<Result>(_ body: (inout State) -> Result) -> Result {
+        // ThreadSanitizer does not see this lock.
+        let mark = unsafe Unmanaged.passUnretained(self).toOpaque()
+        return state.withLock { state in
+            unsafe roost_taken_over(mark)
+            defer { unsafe roost_handed_over(mark) }
+            return body(&state)
+        }
+    }
+
+    func gaveBack() { locked { $0.stuckCount -= 1 } }
 
     /// Ends the threads that wait, and waits until all are gone but those stuck outside, which never come back. After
     /// the schedulers have been told to stop.
     func stop() {
-        let idle = state.withLock { state in
+        let idle = locked { state in
             state.isStopping = true
             let idle = state.idle
             state.idle = []
             return idle
         }
         for thread in idle { thread.assign(nil) }
-        while state.withLock({ $0.count > $0.stuckCount }) { ended.wait() }
+        while locked({ $0.count > $0.stuckCount }) { ended.wait() }
     }
 
-    private func takeIdle() -> SchedulerThread? { state.withLock { $0.idle.popLast() } }
+    private func takeIdle() -> SchedulerThread? { locked { $0.idle.popLast() } }
 
     private func putIdle(_ thread: SchedulerThread) {
-        let isStopping = state.withLock { state in
+        let isStopping = locked { state in
             if !state.isStopping { state.idle.append(thread) }
             return state.isStopping
         }
@@ -84,7 +94,7 @@ final class SchedulerThreads: Sendable {
     /// A thread that waits to be given a scheduler.
     private func start() throws(RuntimeError) -> SchedulerThread {
         let thread = SchedulerThread(self)
-        state.withLock { $0.count += 1 }
+        locked { $0.count += 1 }
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)
         unsafe pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
@@ -99,7 +109,7 @@ final class SchedulerThreads: Sendable {
             }, Unmanaged.passRetained(thread).toOpaque())
         guard code == 0 else {
             unsafe Unmanaged.passUnretained(thread).release()
-            state.withLock { $0.count -= 1 }
+            locked { $0.count -= 1 }
             throw .systemCall("pthread_create", code)
         }
         return thread
@@ -120,7 +130,7 @@ final class SchedulerThreads: Sendable {
             putIdle(thread)
         }
         roost_thread_detach()
-        state.withLock { $0.count -= 1 }
+        locked { $0.count -= 1 }
         ended.signal()
     }
 }
