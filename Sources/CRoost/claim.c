@@ -51,7 +51,7 @@ void roost_claimed(void) {
     if (claim == ROOST_CLAIM_NONE) break;
     if (claim == ROOST_CLAIM_GRANTED && !has_asked) {
       has_asked = true;
-      rejoin_handler(t);
+      __atomic_load_n(&rejoin_handler, __ATOMIC_ACQUIRE)(t);
       continue;
     }
     syscall(SYS_futex, &t->claimed, FUTEX_WAIT_PRIVATE, claim, NULL, NULL, 0);
@@ -179,7 +179,7 @@ static void prepare(void) {
 
 int roost_claims_prepare(void (*rejoin)(roost_thread *)) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
-  rejoin_handler = rejoin;
+  __atomic_store_n(&rejoin_handler, rejoin, __ATOMIC_RELEASE);
   pthread_once(&once, prepare);
   return prepare_error;
 }
