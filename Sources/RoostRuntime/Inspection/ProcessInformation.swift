@@ -178,5 +178,5 @@ struct PublishedBlock {
     var messageCount: Int { @inline(__always) get { Int(process.block.queueCount) } }
     var reductions: UInt64 { @inline(__always) get { process.block.reductions } }
     var allocatedByteCount: Int { @inline(__always) get { max(0, process.block.allocatedByteCount) } }
-    var heapByteCount: Int { @inline(__always) get { process.heapByteCount } }
+    var heapByteCount: Int { @inline(__always) get { process.bookedByteCount } }
 }

@@ -291,9 +291,11 @@ extension ProcessControlBlock {
     package func charge(byteCount: Int) { block.heldByteCount &+= byteCount }
 
     /// All that is held for the process: control block, runtime's blocks, its own allocations.
-    package var heapByteCount: Int {
+    package var heapByteCount: Int { bookedByteCount + laneByteCount }
+
+    /// The same without what its frames occupy of their lane. Any thread.
+    var bookedByteCount: Int {
         MemoryLayout<ProcessControlBlock>.stride + block.heldByteCount + max(0, block.allocatedByteCount)
-            + laneByteCount
     }
 
     /// What a stopped process occupies of its lane, beyond what it holds for an image of that.
