@@ -197,6 +197,32 @@ extension RuntimeTests {
             }
         }
 
+        @Test("More than there are lanes: the last ones hold their scheduler up, and all go on in the end")
+        func runsOutOfLanes() async throws {
+            let lacks = Counter()
+            let hear: @Sendable (RuntimeEvent) -> Void = { if case .noSpareThread = $0 { lacks.add() } }
+            try await withRuntime(
+                schedulers: 1,
+                {
+                    $0.spareThreadCountMax = 100
+                    $0.stuckSchedule = .milliseconds(2)
+                }, onEvent: hear
+            ) { runtime in
+                let pipes = (0..<LaneSet.countMax + 8).map { _ in Pipe() }
+                let returned = Counter()
+                for pipe in pipes {
+                    runtime.spawn { _ in
+                        precondition(pipe.blockingRead())
+                        returned.add()
+                    }
+                }
+                await lacks.wait(for: 1)
+                for pipe in pipes { pipe.write() }
+                await returned.wait(for: pipes.count)
+                await runtime.waitForProcessCount(0)
+            }
+        }
+
         @Test("A runtime stops although one of its threads never comes back")
         func stopsNevertheless() async throws {
             let pipe = Pipe()

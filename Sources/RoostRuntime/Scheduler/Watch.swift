@@ -176,7 +176,9 @@ final class Watch: @unchecked Sendable {
     private func handOver(
         _ scheduler: SchedulerRef, _ index: Int, _ thread: UnsafeMutablePointer<roost_thread>, _ now: MonotonicTime
     ) {
-        switch unsafe runtime.threads.takeOver(scheduler, from: thread) {
+        // Each of them occupies a lane, and who goes on needs one.
+        let hasLane = away.count { $0.scheduler == scheduler } < LaneSet.countMax - 1
+        switch unsafe hasLane ? runtime.threads.takeOver(scheduler, from: thread) : .noThread {
         case .refused: break  // it is in the runtime: its turn ends soon, or the next look finds it outside again
         case .noThread:
             if !hasReportedLack { runtime.report(.noSpareThread(runtime.configuration.spareThreadCountMax)) }
