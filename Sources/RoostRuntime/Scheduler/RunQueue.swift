@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CRoost
+
 /// How a process is chosen among the runnable ones of its scheduler. (Erlang: `process_flag(priority, Level)`.)
 ///
 /// While a process of priority `max` can run, no other does; then those of priority `high`; then the rest, of which a
@@ -109,7 +111,12 @@ struct RunQueue: ~Copyable {
         if mask == Self.normalBit {
             count &-= 1
             let process = normal.pop()
-            if normal.head == 0 { mask = 0 }
+            if normal.head == 0 {
+                mask = 0
+            } else {
+                // Of many processes that take turns, the control block of the next is not at hand any more.
+                unsafe roost_prefetch(ProcessRef(queued: normal.head).pointer, 3)
+            }
             return process
         }
         return mask == 0 ? nil : dequeueSpecial()

@@ -149,9 +149,6 @@ extension SchedulerRef {
     @inline(__always)
     func enqueueLocal(_ process: ProcessRef) {
         process.block.status = .runnable
-        // Of many processes that take turns, neither the control block nor the frames are at hand any more.
-        unsafe roost_prefetch(process.pointer, 3)
-        unsafe roost_prefetch(process.block.stackCopy, 5)
         state.runQueue.enqueue(process)
     }
 

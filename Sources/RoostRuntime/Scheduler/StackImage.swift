@@ -5,9 +5,9 @@ internal import Glibc
 
 /// The used part of a process's stack while the process is stopped in the middle of its code.
 ///
-/// Processes of a scheduler share its lanes. What a stopped process used of one stays there, until another process
-/// needs that lane: then it is copied to the process's own heap, and back to the same addresses when it goes on. So a
-/// process with frames belongs to its scheduler. In sanitizer builds each process has a stack of its own, which stays
+/// Processes of a scheduler share its lanes. What a stopped process used of one is copied to its own heap, while both
+/// are at hand, and back to the same addresses when it goes on; unless nobody has used the lane since, as with a few
+/// processes that talk to each other. So a process with frames belongs to its scheduler. In sanitizer builds each process has a stack of its own, which stays
 /// where it is (ARCHITECTURE.md, "Stacks").
 @safe enum StackImage {
     /// An image's block is made smaller when less than a quarter of it is used.
@@ -64,6 +64,7 @@ extension SchedulerRef {
         unsafe process.block.stackPointer = unsafe stackPointer
         process.block.stackByteCount =
             unsafe Int(thread.pointee.stack_high) - Int(bitPattern: stackPointer)
+        moveOut(process)
         let lane = process.block.lane
         guard lane == state.lanes.fresh else { return }
         state.lanes[lane].resident = unsafe UInt(bitPattern: process.pointer)
@@ -71,15 +72,11 @@ extension SchedulerRef {
         clear(state.lanes.fresh)
     }
 
-    /// Moves whatever frames lie on `lane` to the heap of their process.
-    func clear(_ lane: UInt8) {
-        let word = state.lanes[lane].resident
-        guard word != 0 else { return }
-        state.lanes[lane].resident = 0
-        moveOut(ProcessRef(queued: word))
-    }
+    /// Forgets whose frames lie on `lane`: that process has a copy of them.
+    @inline(__always)
+    func clear(_ lane: UInt8) { state.lanes[lane].resident = 0 }
 
-    /// Copies the frames of a process that is not running to its own heap; they lie on its lane alone.
+    /// Copies the frames of a process that has just stopped to its own heap.
     private func moveOut(_ process: ProcessRef) {
         let byteCount = process.block.stackByteCount
         let capacity = Int(process.block.stackCapacity)
@@ -117,11 +114,6 @@ extension SchedulerRef {
 }
 
 extension ProcessRef {
-    /// Where the frames of a stopped process lie now: on its lane, or in its heap; in sanitizer builds its stack. Its
-    /// scheduler's thread.
-    var stackImage: UnsafeMutableRawPointer? {
-        guard !roost_stack_per_process() else { return unsafe block.stackCopy }
-        let isOnLane = unsafe home.state.lanes[block.lane].resident == UInt(bitPattern: pointer)
-        return unsafe isOnLane ? block.stackPointer : block.stackCopy
-    }
+    /// The frames of a stopped process, in its heap; in sanitizer builds its stack. Its scheduler's thread.
+    var stackImage: UnsafeMutableRawPointer? { unsafe block.stackCopy }
 }
