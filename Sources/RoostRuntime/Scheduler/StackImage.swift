@@ -7,7 +7,8 @@ internal import Glibc
 ///
 /// Processes of a scheduler share its lanes. What a stopped process used of one is copied to its own heap, while both
 /// are at hand, and back to the same addresses when it goes on; unless nobody has used the lane since, as with a few
-/// processes that talk to each other. So a process with frames belongs to its scheduler. In sanitizer builds each process has a stack of its own, which stays
+/// processes that talk to each other. So a process with frames belongs to its scheduler.
+/// In sanitizer builds each process has a stack of its own, which stays
 /// where it is (ARCHITECTURE.md, "Stacks").
 @safe enum StackImage {
     /// An image's block is made smaller when less than a quarter of it is used.
