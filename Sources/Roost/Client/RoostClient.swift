@@ -32,6 +32,7 @@ public final class RoostClient: Sendable {
     public func endpoint<Handler: ConnectionHandler & SendableMetatype>(
         _ url: WebSocketURL, subprotocols: [String] = [], headers: [HeaderField] = [],
         limits: ConnectionLimits = ConnectionLimits(), restart: RestartPolicy = .close,
+        compression: CompressionPolicy = .off,
         handler: @escaping @Sendable () -> Handler
     ) throws(ClientError) -> ClientEndpoint {
         var problems: [String] = []
@@ -44,7 +45,7 @@ public final class RoostClient: Sendable {
         } catch {
             throw .invalidRequest("\(error)")
         }
-        let route = Route(url.target, limits: limits, restart: restart, target: target) { _ in handler() }
+        let route = Route(url.target, limits: limits, restart: restart, compression: compression, target: target) { _ in handler() }
         return ClientEndpoint(client: self, route: route)
     }
 

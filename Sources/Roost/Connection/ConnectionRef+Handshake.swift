@@ -82,7 +82,7 @@ extension ConnectionRef {
             return refuse(.notFound, "nothing is served at \(head.encodedPath)", process, scheduler)
         }
         guard case .accept(let acceptance) = evaluated(head, route, process, scheduler) else { return }
-        guard route.allowsOrigin(of: head) else {
+        guard route.allowsOrigin(of: head, isSecure: false) else {
             return refuse(.forbidden, "pages of this origin may not connect here", process, scheduler)
         }
         let connection = moved(to: route, process, scheduler)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import RoostRuntime
-public import RoostWebSocket
 
 /// What an application does with one WebSocket connection.
 ///
@@ -54,52 +53,4 @@ extension ConnectionHandler {
     public mutating func down(_ down: Down, _ connection: borrowing Connection<Message>) throws {}
     public mutating func timer(_ id: Int, _ connection: borrowing Connection<Message>) throws {}
     public mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<Message>) {}
-}
-
-/// Why a connection is over. Each ended connection has exactly one; metrics count them.
-public struct CloseReason: Sendable, Equatable, CustomStringConvertible {
-    /// The cause, as metrics name it.
-    public enum Cause: String, Sendable, CaseIterable {
-        /// The client began the closing handshake.
-        case clientClosed = "client_closed"
-        /// The server began it, where the connection is a client's.
-        case serverClosed = "server_closed"
-        /// The handler called `close`.
-        case handlerClosed = "handler_closed"
-        /// The stream ended, or broke, without a closing handshake.
-        case connectionLost = "connection_lost"
-        /// The client broke a rule of the protocol.
-        case protocolError = "protocol_error"
-        case messageTooBig = "message_too_big"
-        case idleTimeout = "idle_timeout"
-        case pongTimeout = "pong_timeout"
-        /// What was queued for a client that does not read passed the limit.
-        case slowConsumer = "slow_consumer"
-        /// The handler crashed more often than its route allows.
-        case handlerCrashed = "handler_crashed"
-        /// The server is draining.
-        case draining
-        /// The upgrade request was refused, or did not come in time.
-        case handshakeRefused = "handshake_refused"
-        case handshakeTimeout = "handshake_timeout"
-        /// A client's connection or upgrade failed.
-        case connectFailed = "connect_failed"
-    }
-
-    public let cause: Cause
-    /// The code sent or received, if there was one.
-    public let code: CloseCode?
-    /// What was said about it, by whichever side began.
-    public let message: String
-
-    package init(_ cause: Cause, code: CloseCode? = nil, message: String = "") {
-        self.cause = cause
-        self.code = code
-        self.message = message
-    }
-
-    public var description: String {
-        let codeText = code.map { " (\($0.rawValue))" } ?? ""
-        return "\(cause.rawValue)\(codeText)\(message.isEmpty ? "" : ": \(message)")"
-    }
 }

@@ -6,40 +6,6 @@ public import RoostRuntime
 internal import RoostWebSocket
 internal import Synchronization
 
-/// Where connections come from and what serves them.
-public struct ListenerConfiguration: Sendable {
-    /// `127.0.0.1:9001`, `[::1]:9001` or `unix:/run/roost.sock`. Port 0: any free one.
-    public var address: String
-    public var routes: [Route]
-    /// Sockets held at once, handshakes included. Past it a client is answered with 503 and `Retry-After`.
-    public var connectionCountMax = 1_000_000
-    /// From the accept to the complete upgrade request. Past it: 408.
-    public var handshakeTimeout = Duration.seconds(10)
-    /// Bytes of an upgrade request's head. Past it: 431.
-    public var headByteCountMax = 8_192
-
-    public init(address: String, routes: [Route]) {
-        self.address = address
-        self.routes = routes
-    }
-
-    func validate(_ problems: inout [String]) {
-        do {
-            _ = try SocketAddress(address)
-        } catch {
-            problems.append("listen: \(error)")
-        }
-        if connectionCountMax < 1 { problems.append("max-connections is \(connectionCountMax); use 1 or more") }
-        if handshakeTimeout < .milliseconds(100) || handshakeTimeout > .seconds(3_600) {
-            problems.append("handshake-timeout is \(handshakeTimeout); use 100 ms to 1 hour")
-        }
-        if !(512...65_535).contains(headByteCountMax) {
-            problems.append("max-head-bytes is \(headByteCountMax); use 512...65535")
-        }
-        RouteTable.validate(routes, &problems)
-    }
-}
-
 /// Everything a server is told. Checked by `start`, before a socket opens.
 public struct ServerConfiguration: Sendable {
     public var listeners: [ListenerConfiguration]
