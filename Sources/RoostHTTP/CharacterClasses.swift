@@ -10,9 +10,15 @@ extension UInt8 {
         isMember(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE)
     }
 
-    /// What a host with its port is made of: unreserved, percent, sub-delims, `:`, `[` and `]` (RFC 3986 §3.2.2).
-    var isAuthorityCharacter: Bool {
-        isMember(low: 0x2FFF_7FF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFE)
+    /// What a host name is made of: letters, digits, `-`, `.`, `_`, `~` (unreserved, RFC 3986 §2.3). The escapes and
+    /// punctuation that §3.2.2 allows too are in no name that resolves, and have served to confuse.
+    var isHostCharacter: Bool {
+        isMember(low: 0x03FF_6000_0000_0000, high: 0x47FF_FFFE_87FF_FFFE)
+    }
+
+    /// What a scheme is made of, but that it starts with a letter (RFC 3986 §3.1).
+    var isSchemeCharacter: Bool {
+        isMember(low: 0x03FF_6800_0000_0000, high: 0x07FF_FFFE_07FF_FFFE)
     }
 
     /// Space or horizontal tab (`OWS`, RFC 9110 §5.6.3).

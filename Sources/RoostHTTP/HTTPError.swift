@@ -12,12 +12,15 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case malformedVersion
     case unsupportedVersion(major: UInt8, minor: UInt8)
     case targetTooLong(limit: Int)
-    case unsupportedTargetForm
+    case absoluteTarget
+    case authorityTarget
+    case asteriskTarget
+    case targetWithoutSlash
     case invalidTargetCharacter(UInt8)
-    case invalidTargetAuthority
     case invalidPercentEncoding
     case controlCharacterInPath(UInt8)
     case pathNotUTF8
+    case dotSegmentInPath
 
     // Header lines.
     case tooManyHeaders(limit: Int)
@@ -37,19 +40,31 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case transferEncodingInHTTP10
     case unsupportedTransferEncoding
 
+    // Bodies.
+    case contentTooLarge(limit: Int)
+    case malformedChunkSize
+    case invalidChunkExtension(UInt8)
+    case chunkExtensionsTooLong(limit: Int)
+    case chunkWithoutLineEnd
+    case trailersTooLarge(limit: Int)
+    case forbiddenTrailer
+
     /// The status a refused request is answered with.
     package var status: HTTPStatus {
         switch self {
-        case .headTooLarge, .tooManyHeaders: .requestHeaderFieldsTooLarge
+        case .headTooLarge, .tooManyHeaders, .trailersTooLarge: .requestHeaderFieldsTooLarge
+        case .contentTooLarge: .contentTooLarge
         case .targetTooLong: .uriTooLong
         case .unsupportedVersion: .httpVersionNotSupported
         case .unsupportedTransferEncoding: .notImplemented
         case .bareLineFeed, .bareCarriageReturn, .controlCharacter, .malformedRequestLine, .malformedStatusLine,
-            .malformedVersion, .unsupportedTargetForm, .invalidTargetCharacter, .invalidTargetAuthority,
-            .invalidPercentEncoding, .controlCharacterInPath, .pathNotUTF8, .foldedHeader, .headerWithoutColon,
-            .emptyHeaderName, .whitespaceBeforeColon, .invalidHeaderNameCharacter, .missingHost, .repeatedHost,
-            .invalidHost, .repeatedContentLength, .invalidContentLength, .contentLengthWithTransferEncoding,
-            .transferEncodingInHTTP10:
+            .malformedVersion, .absoluteTarget, .authorityTarget, .asteriskTarget, .targetWithoutSlash,
+            .invalidTargetCharacter, .invalidPercentEncoding, .controlCharacterInPath, .pathNotUTF8,
+            .dotSegmentInPath, .foldedHeader, .headerWithoutColon, .emptyHeaderName, .whitespaceBeforeColon,
+            .invalidHeaderNameCharacter, .missingHost, .repeatedHost, .invalidHost, .repeatedContentLength,
+            .invalidContentLength, .contentLengthWithTransferEncoding, .transferEncodingInHTTP10,
+            .malformedChunkSize, .invalidChunkExtension, .chunkExtensionsTooLong, .chunkWithoutLineEnd,
+            .forbiddenTrailer:
             .badRequest
         }
     }
@@ -67,20 +82,24 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .bareLineFeed: "line ends with LF alone; end it with CR LF (RFC 9112 §2.2)"
         case .bareCarriageReturn: "CR is not followed by LF (RFC 9112 §2.2)"
-        case .controlCharacter(let byte): "control character \(hex(byte)) in the head (RFC 9110 §5.5)"
+        case .controlCharacter(let byte): "control character \(hex(byte)) in a line of the head (RFC 9110 §5.5)"
         case .headTooLarge(let limit): "head is larger than \(limit) bytes; send fewer or shorter headers"
         case .malformedRequestLine: "request line is not 'method SP target SP HTTP-version' (RFC 9112 §3)"
         case .malformedStatusLine: "status line is not 'HTTP-version SP 3DIGIT SP [reason]' (RFC 9112 §4)"
         case .malformedVersion: "version is not 'HTTP/' DIGIT '.' DIGIT (RFC 9112 §2.3)"
         case .unsupportedVersion(let major, let minor): "HTTP/\(major).\(minor) is not supported; use HTTP/1.1"
         case .targetTooLong(let limit): "request target is longer than \(limit) bytes; shorten path or query"
-        case .unsupportedTargetForm: "request target is not a path or an absolute http URI (RFC 9112 §3.2)"
+        case .absoluteTarget:
+            "request target is an absolute URI; this is an origin server and no proxy, send the path (RFC 9112 §3.2.1)"
+        case .authorityTarget: "CONNECT is for proxies and this is an origin server (RFC 9112 §3.2.3)"
+        case .asteriskTarget: "request target '*' is not served; send a path (RFC 9112 §3.2.4)"
+        case .targetWithoutSlash: "request target does not start with '/' (RFC 9112 §3.2.1)"
         case .invalidTargetCharacter(let byte):
             "byte \(hex(byte)) in the request target; percent-encode it (RFC 3986 §2)"
-        case .invalidTargetAuthority: "request target has an invalid host (RFC 9112 §3.2.2)"
         case .invalidPercentEncoding: "'%' in the path is not followed by two hexadecimal digits (RFC 3986 §2.1)"
         case .controlCharacterInPath(let byte): "control character \(hex(byte)) in the decoded path (RFC 3986 §7.3)"
         case .pathNotUTF8: "decoded path is not UTF-8 (RFC 3986 §2.5)"
+        case .dotSegmentInPath: "path has a segment '.' or '..'; send it without (RFC 3986 §5.2.4)"
         case .tooManyHeaders(let limit): "more than \(limit) headers; send fewer"
         case .foldedHeader: "header continues on the next line; send it on one line (RFC 9112 §5.2)"
         case .headerWithoutColon: "header line has no colon (RFC 9112 §5)"
@@ -95,6 +114,14 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
         case .contentLengthWithTransferEncoding: "Content-Length together with Transfer-Encoding (RFC 9112 §6.1)"
         case .transferEncodingInHTTP10: "Transfer-Encoding in an HTTP/1.0 request (RFC 9112 §6.1)"
         case .unsupportedTransferEncoding: "Transfer-Encoding is not 'chunked' (RFC 9112 §6.1)"
+        case .contentTooLarge(let limit): "body is larger than \(limit) bytes; send less (RFC 9110 §15.5.14)"
+        case .malformedChunkSize: "chunk size is not 1 to 16 hexadecimal digits (RFC 9112 §7.1)"
+        case .invalidChunkExtension(let byte): "byte \(hex(byte)) in a chunk extension (RFC 9112 §7.1.1)"
+        case .chunkExtensionsTooLong(let limit):
+            "chunk extensions are longer than \(limit) bytes; send none (RFC 9112 §7.1.1)"
+        case .chunkWithoutLineEnd: "chunk is not followed by CR LF (RFC 9112 §7.1)"
+        case .trailersTooLarge(let limit): "trailers are larger than \(limit) bytes; send fewer (RFC 9112 §7.1.2)"
+        case .forbiddenTrailer: "header that decides about the message stands in its trailers (RFC 9110 §6.5.1)"
         }
     }
 }

@@ -8,7 +8,8 @@ enum HeadRules {
             guard version == .http10 else { throw .missingHost }
             return
         }
-        guard headers.bytes[value].allSatisfy(\.isAuthorityCharacter) else { throw .invalidHost }
+        // An empty Host is for URIs that have none, which http URIs do not (RFC 9110 §4.2.1).
+        guard Authority(headers.bytes[value]) != nil else { throw .invalidHost }
     }
 
     /// Where a request ends (RFC 9112 §6.3). Anything two parties could read differently is refused.

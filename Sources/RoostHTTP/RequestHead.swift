@@ -20,17 +20,16 @@ public struct RequestHead: Sendable {
     /// The method as sent; methods are case-sensitive (RFC 9110 §9.1).
     public var method: String { headers.string(in: methodRange) }
 
-    /// The path, percent-decoded; at least `/`. Valid UTF-8 without control characters.
+    /// The path, percent-decoded; starts with `/`. Valid UTF-8 without control characters and dot segments.
     public var path: String {
-        guard !target.path.isEmpty else { return "/" }
         guard let path = try? PercentEncoding.decodePath(headers.bytes[target.path]) else {
             preconditionFailure("RequestHead.path: the parser accepted a path that does not decode")
         }
         return path
     }
 
-    /// The path as sent, still percent-encoded; at least `/`.
-    public var encodedPath: String { target.path.isEmpty ? "/" : headers.string(in: target.path) }
+    /// The path as sent, still percent-encoded; starts with `/`. Visible ASCII only.
+    public var encodedPath: String { headers.string(in: target.path) }
 
     /// The query as sent, without `?` and still percent-encoded; nil if there is none.
     public var query: String? { target.query.map(headers.string(in:)) }
@@ -38,10 +37,8 @@ public struct RequestHead: Sendable {
     /// The query's pairs, decoded; empty if there is no query.
     public var queryItems: QueryItems { QueryItems(headers.bytes[target.query ?? 0..<0]) }
 
-    /// Host and port that the request is for: those of an absolute target, else the Host header (RFC 9112 §3.2.2).
+    /// Host and port that the request is for: the Host header, a valid `host[:port]` (RFC 9110 §7.2).
     ///
     /// Nil in an HTTP/1.0 request without Host.
-    public var host: String? {
-        target.authority.isEmpty ? headers.first("host") : headers.string(in: target.authority)
-    }
+    public var host: String? { headers.first("host") }
 }

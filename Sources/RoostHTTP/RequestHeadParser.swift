@@ -89,8 +89,15 @@ package struct RequestHeadParser: Sendable {
         }
         guard targetEnd > targetStart, targetEnd < line.upperBound else { throw .malformedRequestLine }
         let version = try HTTPVersion.parse(bytes, in: (targetEnd + 1)..<line.upperBound)
-        let target = try RequestTarget.parse(bytes, in: targetStart..<targetEnd)
+        let target = try RequestTarget.parse(
+            bytes, in: targetStart..<targetEnd, isConnect: Self.isConnect(bytes, line.lowerBound..<methodEnd))
         return RequestLine(method: line.lowerBound..<methodEnd, target: target, version: version)
+    }
+
+    private static func isConnect(_ bytes: Span<UInt8>, _ method: Range<Int>) -> Bool {
+        let name: StaticString = "CONNECT"
+        guard method.count == name.utf8CodeUnitCount else { return false }
+        return zip(method, name.description.utf8).allSatisfy { bytes[$0] == $1 }
     }
 
     private func finish(_ line: RequestLine, _ bytes: Span<UInt8>) throws(HTTPError) -> Outcome {

@@ -8,6 +8,55 @@ package enum ResponseEncoder {
         return bytes
     }
 
+    /// Tells a client that waits with its body to send it (RFC 9110 §10.1.1). A further response follows.
+    package static let continueResponse = encodeHead(status: .continue, fields: [])
+
+    /// The response to a request that may have been HEAD, on a connection that may go on.
+    ///
+    /// To HEAD it tells the length of `body` and leaves `body` out (RFC 9110 §9.3.2). Responses that have no body by
+    /// their status (1xx, 204, 304) get none, nor a length (§8.6). `Connection` is written as `keepsAlive`, the
+    /// client's `version` and an `Upgrade` among `fields` require (RFC 9112 §9.3, RFC 9110 §7.8). `date` nil writes no
+    /// Date: a server without a clock leaves it out (RFC 9110 §6.6.1).
+    ///
+    /// Traps if `fields` holds a header for which `isReserved` is true: the caller refuses it where it comes from.
+    package static func encode(
+        status: HTTPStatus, fields: [HeaderField], body: [UInt8], isHead: Bool, keepsAlive: Bool,
+        version: HTTPVersion = .http11, date: HTTPDate? = nil
+    ) -> [UInt8] {
+        for field in fields {
+            precondition(!isReserved(field.name), "ResponseEncoder.encode: \(field.name) is the encoder's own")
+        }
+        var fields = fields
+        let isUpgrade = fields.contains { $0.name.lowercased() == "upgrade" }
+        if let connection = connectionOptions(keepsAlive: keepsAlive, isUpgrade: isUpgrade, version: version) {
+            fields.append(HeaderField(known: "Connection", connection))
+        }
+        if let date { fields.append(HeaderField(known: "Date", date.description)) }
+        let mayHaveBody = status.mayHaveBody
+        var bytes = encodeHead(status: status, fields: fields, contentLength: mayHaveBody ? body.count : nil)
+        if mayHaveBody, !isHead { bytes.append(contentsOf: body) }
+        return bytes
+    }
+
+    /// True for headers that `encode(status:fields:body:isHead:keepsAlive:)` writes itself, and for those that would
+    /// contradict them.
+    package static func isReserved(_ name: String) -> Bool { reservedNames.contains(name.lowercased()) }
+
+    private static let reservedNames: Set = [
+        "connection", "content-length", "date", "keep-alive", "proxy-connection", "trailer", "transfer-encoding",
+    ]
+
+    private static func connectionOptions(keepsAlive: Bool, isUpgrade: Bool, version: HTTPVersion) -> String? {
+        switch (keepsAlive, isUpgrade, version) {
+        case (false, false, _): "close"
+        case (false, true, _): "Upgrade, close"
+        case (true, false, .http10): "keep-alive"
+        case (true, true, .http10): "Upgrade, keep-alive"
+        case (true, false, .http11): nil
+        case (true, true, .http11): "Upgrade"
+        }
+    }
+
     /// Status line, headers and the empty line. `contentLength` nil writes no Content-Length, as for 101 and 204.
     package static func encodeHead(status: HTTPStatus, fields: [HeaderField], contentLength: Int? = nil) -> [UInt8] {
         var bytes: [UInt8] = []

@@ -60,21 +60,33 @@ import Testing
     }
 
     @Test(
-        "Host values",
+        "RFC 9110 §7.2: Host is one host with, at most, one port",
         arguments: [
-            ("a", true), ("a.example:443", true), ("[::1]:80", true), ("192.0.2.1", true), ("", true), ("a b", false),
-            ("a/b", false), ("user@a", false), ("a?b", false), ("a#b", false), ("a\\b", false), ("é", false),
-            ("a\"", false),
+            ("a", true), ("a.example:443", true), ("[::1]:80", true), ("192.0.2.1", true), ("a:", true), ("a:0", true),
+            ("a:65535", true), ("[2001:DB8::1]", true), ("A_b-c.~d.", true), ("[::ffff:192.0.2.1]", true),
+            ("", false), (" ", false), (":80", false), ("a:65536", false), ("a:100000", false), ("a:-1", false),
+            ("a:+1", false), ("a:0x50", false), ("a:80:80", false), ("a: 80", false), ("a :80", false), ("::1", false),
+            ("[::1", false), ("::1]", false), ("[]", false), ("[a]", false), ("[192.0.2.1]", false), ("[::1]a", false),
+            ("[::1%25eth0]", false), ("[fe80::1%eth0]", false), ("[v1.a]", false), ("[::1]]", false),
+            ("a b", false), ("a/b", false), ("user@a", false), ("user:word@a", false), ("@a", false), ("a?b", false),
+            ("a#b", false), ("a\\b", false), ("é", false), ("a\"", false), ("a,b", false), ("a, b", false),
+            ("a;b", false), ("a%2fb", false), ("a%00", false), ("%61", false), ("a<b", false), ("a(b)", false),
+            ("http://a", false), ("*", false), ("a\tb", false),
         ])
     func judgesHosts(host: String, isValid: Bool) {
         let parsed = parse("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n")
         #expect(parsed.isHead == isValid)
         if !isValid { #expect(parsed.error == .invalidHost) }
+        // HTTP/1.0 need not have one, but has no other rules for it.
+        #expect(parse("GET / HTTP/1.0\r\nHost: \(host)\r\n\r\n").isHead == isValid)
     }
 
-    @Test("RFC 9112 §3.2.2: the host of an absolute target wins over the Host header")
-    func absoluteTargetWins() {
-        #expect(head(request("http://real:1/x", headers: "Host: other\r\n")).host == "real:1")
+    @Test("RFC 9112 §3.2.2: two sources of a host are one too many, even if they agree")
+    func refusesAbsoluteTargets() {
+        #expect(parse(request("http://a/x", headers: "Host: a\r\n")) == .failure(.absoluteTarget))
+        #expect(parse(request("http://b/x", headers: "Host: a\r\n")) == .failure(.absoluteTarget))
+        #expect(parse("GET http://a/ HTTP/1.0\r\n\r\n") == .failure(.absoluteTarget))
+        #expect(HTTPError.absoluteTarget.description.contains("no proxy"))
         #expect(head(request("/x", headers: "Host: other\r\n")).host == "other")
     }
 }

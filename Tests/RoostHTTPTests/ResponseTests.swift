@@ -97,32 +97,4 @@ import Testing
         #expect(outcome(HTTPLimits(headerCountMax: 2)) == nil)
         #expect(outcome(HTTPLimits(headerCountMax: 1)) == .tooManyHeaders(limit: 1))
     }
-
-    @Test("every refusal has a status and a text that says what to do")
-    func errors() {
-        let errors: [(HTTPError, UInt16)] = [
-            (.bareLineFeed, 400), (.bareCarriageReturn, 400), (.controlCharacter(0), 400),
-            (.headTooLarge(limit: 9), 431),
-            (.malformedRequestLine, 400), (.malformedStatusLine, 400), (.malformedVersion, 400),
-            (.unsupportedVersion(major: 2, minor: 0), 505), (.targetTooLong(limit: 9), 414),
-            (.unsupportedTargetForm, 400),
-            (.invalidTargetCharacter(0x0A), 400), (.invalidTargetAuthority, 400), (.invalidPercentEncoding, 400),
-            (.controlCharacterInPath(0), 400), (.pathNotUTF8, 400), (.tooManyHeaders(limit: 9), 431),
-            (.foldedHeader, 400),
-            (.headerWithoutColon, 400), (.emptyHeaderName, 400), (.whitespaceBeforeColon, 400),
-            (.invalidHeaderNameCharacter(0x28), 400), (.missingHost, 400), (.repeatedHost, 400), (.invalidHost, 400),
-            (.repeatedContentLength, 400), (.invalidContentLength, 400), (.contentLengthWithTransferEncoding, 400),
-            (.transferEncodingInHTTP10, 400), (.unsupportedTransferEncoding, 501),
-        ]
-        for (error, status) in errors {
-            #expect(error.status.rawValue == status, "\(error)")
-            #expect(!error.status.reasonPhrase.isEmpty)
-            #expect(error.description.contains("RFC") || error.description.contains(";"), "\(error)")
-        }
-        let response = Self.text(HTTPError.missingHost.response())
-        #expect(response.hasPrefix("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"))
-        #expect(response.hasSuffix("\r\n\r\n\(HTTPError.missingHost.description)\n"))
-        #expect(HTTPError.controlCharacter(0x0B).description == "control character 0x0b in the head (RFC 9110 §5.5)")
-        #expect(HTTPError.headTooLarge(limit: 9).description.contains("9 bytes"))
-    }
 }
