@@ -44,10 +44,11 @@ let package = Package(
     targets: [
         .target(name: "CRoost"),
         .systemLibrary(name: "CSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "RoostRuntime", dependencies: ["CRoost"], swiftSettings: strict + switching),
         .target(name: "RoostIO", dependencies: ["CRoost", "RoostRuntime"], swiftSettings: strict + switching),
         .target(name: "RoostHTTP", swiftSettings: strict),
-        .target(name: "RoostWebSocket", dependencies: ["CSSL", "RoostHTTP"], swiftSettings: strict),
+        .target(name: "RoostWebSocket", dependencies: ["CSSL", "CZlib", "RoostHTTP"], swiftSettings: strict),
         .target(
             name: "Roost",
             dependencies: [

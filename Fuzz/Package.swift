@@ -24,8 +24,9 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CFuzzer"),
         .systemLibrary(name: "CSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "RoostHTTP", swiftSettings: settings),
-        .target(name: "RoostWebSocket", dependencies: ["CSSL", "RoostHTTP"], swiftSettings: settings),
+        .target(name: "RoostWebSocket", dependencies: ["CSSL", "CZlib", "RoostHTTP"], swiftSettings: settings),
         fuzzer("FuzzFrames"), fuzzer("FuzzHeads"), fuzzer("FuzzText"),
     ]
 )

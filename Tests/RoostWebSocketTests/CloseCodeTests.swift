@@ -31,7 +31,7 @@ import Testing
         #expect(CloseCode(rawValue: 1004).description == "1004 (unassigned)")
     }
 
-    @Test("every refusal has a valid code and names RFC 6455")
+    @Test("every refusal has a valid code and names RFC 6455 or RFC 7692")
     func frameErrors() {
         let errors: [(FrameError, UInt16)] = [
             (.reservedBits(4), 1002), (.reservedOpcode(3), 1002), (.fragmentedControlFrame(.ping), 1002),
@@ -39,11 +39,12 @@ import Testing
             (.nonMinimalLength(byteCount: 5), 1002), (.lengthBeyond63Bits, 1002), (.continuationWithoutStart, 1002),
             (.messageInsideMessage(.text), 1002), (.messageTooBig(byteCount: 11, limit: 10), 1009),
             (.tooManyFragments(limit: 9), 1009), (.textNotUTF8, 1007), (.closePayloadOfOneByte, 1002),
-            (.closeCodeNotAllowed(1005), 1002), (.closeReasonNotUTF8, 1007), (.alreadyFailed, 1002),
+            (.compressedDataInvalid, 1007), (.closeCodeNotAllowed(1005), 1002), (.closeReasonNotUTF8, 1007),
+            (.alreadyFailed, 1002),
         ]
         for (error, code) in errors {
             #expect(error.closeCode.rawValue == code, "\(error)")
-            #expect(error.description.contains("(RFC 6455 §"), "\(error)")
+            #expect(error.description.contains(/\(RFC (6455|7692) §/), "\(error)")
         }
         #expect(FrameError.reservedBits(4).description.contains("0b100"))
         #expect(FrameError.reservedOpcode(11).description.contains("0xb"))

@@ -66,7 +66,7 @@ import Testing
         let event = decoder.decode(array: &header)
         let expected = FrameDecoder.Event.chunk(
             kind: .binary, payloadOffset: 14, payloadByteCount: 0, frameRemainingByteCount: Int.max,
-            isEndOfMessage: false)
+            isEndOfMessage: false, isCompressed: false)
         #expect(event == expected)
     }
 

@@ -65,7 +65,7 @@ import Testing
         let first = decoder.decode(array: &head)
         let expected = FrameDecoder.Event.chunk(
             kind: .text, payloadOffset: 14, payloadByteCount: 86, frameRemainingByteCount: payload.count - 86,
-            isEndOfMessage: false)
+            isEndOfMessage: false, isCompressed: false)
         try #require(first == expected)
 
         var buffer = Array(frame.dropFirst(100))
@@ -78,7 +78,7 @@ import Testing
             }
             let piece = FrameDecoder.Event.chunk(
                 kind: .text, payloadOffset: 0, payloadByteCount: end - offset,
-                frameRemainingByteCount: buffer.count - end, isEndOfMessage: end == buffer.count)
+                frameRemainingByteCount: buffer.count - end, isEndOfMessage: end == buffer.count, isCompressed: false)
             try #require(event == piece)
             offset = end
         }

@@ -30,7 +30,10 @@ import Testing
         var decoder = FrameDecoder(role: role, messageByteCountMax: 1 << 20)
         let event = decoder.decode(array: &bytes)
         let offset = frame.headerByteCount
-        #expect(event == .message(kind: .binary, payloadOffset: offset, payloadByteCount: payloadByteCount))
+        #expect(
+            event
+                == .message(
+                    kind: .binary, payloadOffset: offset, payloadByteCount: payloadByteCount, isCompressed: false))
         #expect(Array(bytes[offset..<offset + payloadByteCount]) == payload)
         #expect(bytes.last == 0x82)
         #expect(!decoder.isInsideMessage)

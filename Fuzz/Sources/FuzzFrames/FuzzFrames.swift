@@ -67,11 +67,11 @@ private struct Connection {
             events.append(.failure(error))
             isFailed = true
             return false
-        case .message(let kind, let offset, let byteCount):
+        case .message(let kind, let offset, let byteCount, _):
             deliver(kind, Array(bytes[offset..<offset + byteCount]))
         case .control(let kind, let offset, let byteCount):
             deliver(kind, Array(bytes[offset..<offset + byteCount]))
-        case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd):
+        case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, _):
             assembly += bytes[offset..<offset + byteCount]
             precondition(assembly.count <= messageByteCountMax - remaining, "gathers more than the limit")
             precondition(!isEnd || remaining == 0, "ended inside a frame")

@@ -78,7 +78,7 @@ private func describeResponse(_ bytes: [UInt8], ends: [Int]) -> String {
         case .head(let head, let consumedByteCount):
             let fields = head.headers.map { "\($0.name): \($0.value)" }.joined(separator: "\n")
             do throws(ClientHandshakeError) {
-                return "\(fields) \(consumedByteCount) \(try client.check(head) ?? "-")"
+                return "\(fields) \(consumedByteCount) \(try client.check(head).subprotocol ?? "-")"
             } catch {
                 return "\(fields) \(consumedByteCount) \(error)"
             }

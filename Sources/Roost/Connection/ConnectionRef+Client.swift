@@ -128,10 +128,10 @@ extension ConnectionRef {
 
     private func accept(_ head: ResponseHead, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         do throws(ClientHandshakeError) {
-            let subprotocol = try extras.clientHandshake?.check(head)
+            let agreement = try extras.clientHandshake?.check(head)
             // Few connections need extras, and there may be very many of them.
             state.extras = nil
-            if let subprotocol { extras.subprotocol = subprotocol }
+            if let subprotocol = agreement?.subprotocol { extras.subprotocol = subprotocol }
         } catch {
             return connectFailed("\(route.target.map { "\($0.url): " } ?? "")\(ConnectFailure.describe(error))")
         }

@@ -80,7 +80,7 @@ extension ConnectionRef {
         var offset = 0
         while offset < count {
             let event = unsafe state.decoder.decode(UnsafeMutableRawBufferPointer(rebasing: spare[offset..<count]))
-            guard case .chunk(let kind, _, let byteCount, let remaining, let isEnd) = event else {
+            guard case .chunk(let kind, _, let byteCount, let remaining, let isEnd, _) = event else {
                 if case .failure(let error) = event { fail(error, process, scheduler) }
                 return
             }
@@ -103,10 +103,10 @@ extension ConnectionRef {
             let event = unsafe state.decoder.decode(bytes)
             state.readCursor += UInt32(event.consumedByteCount)
             switch event {
-            case .message(let kind, let offset, let byteCount):
+            case .message(let kind, let offset, let byteCount, _):
                 state.lastMessage = state.lastReceived
                 try unsafe deliver(kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]))
-            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd):
+            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, _):
                 state.frameRemaining = remaining
                 unsafe state.assembly.append(
                     UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
@@ -300,11 +300,11 @@ extension ConnectionRef {
             let event = unsafe state.decoder.decode(rest)
             consumed += event.consumedByteCount
             switch event {
-            case .message(let kind, let offset, let byteCount):
+            case .message(let kind, let offset, let byteCount, _):
                 state.lastMessage = state.lastReceived
                 unsafe putBy(
                     kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
-            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd):
+            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, _):
                 state.frameRemaining = remaining
                 unsafe state.assembly.append(
                     UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)

@@ -10,6 +10,7 @@ extension FrameDecoder {
         guard header.payloadByteCount <= messageByteCountMax else { return fail(tooBig(header)) }
         guard header.isFinal, bytes.count &- header.byteCount >= header.payloadByteCount else {
             openKind = kind
+            isOpenCompressed = header.isCompressed
             messageByteCount = header.payloadByteCount
             fragmentCount = 1
             // Safe: it takes at most what follows the header in `bytes`.
@@ -17,8 +18,12 @@ extension FrameDecoder {
         }
         // Safe: the whole frame lies in `bytes`.
         let payload = unsafe unmask(header, bytes)
-        if kind == .text, unsafe !UTF8Validator.isValid(UnsafeRawBufferPointer(payload)) { return fail(.textNotUTF8) }
-        return .message(kind: kind, payloadOffset: header.byteCount, payloadByteCount: header.payloadByteCount)
+        if header.isPlainText, unsafe !UTF8Validator.isValid(UnsafeRawBufferPointer(payload)) {
+            return fail(.textNotUTF8)
+        }
+        return .message(
+            kind: kind, payloadOffset: header.byteCount, payloadByteCount: header.payloadByteCount,
+            isCompressed: header.isCompressed)
     }
 
     /// A further frame of a message (RFC 6455 §5.4).
@@ -81,7 +86,7 @@ extension FrameDecoder {
         }
         frameRemainingByteCount &-= byteCount
         let isEndOfMessage = isFinalFrame && frameRemainingByteCount == 0
-        if kind == .text {
+        if kind == .text, !isOpenCompressed {
             // Safe: as above.
             guard unsafe validator.accepts(UnsafeRawBufferPointer(payload)) else { return fail(.textNotUTF8) }
             // So the validator is back where it started when the next text begins.
@@ -93,7 +98,8 @@ extension FrameDecoder {
         }
         return .chunk(
             kind: kind, payloadOffset: offset, payloadByteCount: byteCount,
-            frameRemainingByteCount: frameRemainingByteCount, isEndOfMessage: isEndOfMessage)
+            frameRemainingByteCount: frameRemainingByteCount, isEndOfMessage: isEndOfMessage,
+            isCompressed: isOpenCompressed)
     }
 
     /// Unmasks the payload of a frame that is whole in `bytes`.

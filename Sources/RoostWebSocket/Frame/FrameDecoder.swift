@@ -9,14 +9,16 @@ package struct FrameDecoder: Sendable {
         /// A header or control frame is incomplete. Nothing was consumed: call again with the same bytes and more
         /// behind them; 139 bytes are always enough to go on.
         case needsMoreBytes
-        /// A whole message that was sent in one frame, unmasked and, if text, valid UTF-8.
-        case message(kind: MessageKind, payloadOffset: Int, payloadByteCount: Int)
+        /// A whole message that was sent in one frame, unmasked and, if text, valid UTF-8. If it is compressed, the
+        /// payload is DEFLATE data and the caller validates what it inflates to (RFC 7692 §6.2).
+        case message(kind: MessageKind, payloadOffset: Int, payloadByteCount: Int, isCompressed: Bool)
         /// The next piece of a message that came in several frames or only partly. To be appended to the pieces
         /// before. May be empty. `frameRemainingByteCount` bytes of the frame are still to come: the caller can make
-        /// room for them, read them straight into it and pass them to `decode` there.
+        /// room for them, read them straight into it and pass them to `decode` there. `isCompressed` is the same for
+        /// all pieces of a message, and means what it does in `message`.
         case chunk(
             kind: MessageKind, payloadOffset: Int, payloadByteCount: Int, frameRemainingByteCount: Int,
-            isEndOfMessage: Bool)
+            isEndOfMessage: Bool, isCompressed: Bool)
         /// A whole control frame, unmasked.
         case control(ControlKind, payloadOffset: Int, payloadByteCount: Int)
         /// The peer broke a rule. The decoder is of no more use: close with the error's code.
@@ -26,8 +28,8 @@ package struct FrameDecoder: Sendable {
         package var consumedByteCount: Int {
             switch self {
             case .needsMoreBytes, .failure: 0
-            case .message(_, let offset, let byteCount), .control(_, let offset, let byteCount): offset + byteCount
-            case .chunk(_, let offset, let byteCount, _, _): offset + byteCount
+            case .message(_, let offset, let byteCount, _), .control(_, let offset, let byteCount): offset + byteCount
+            case .chunk(_, let offset, let byteCount, _, _, _): offset + byteCount
             }
         }
     }
@@ -46,14 +48,20 @@ package struct FrameDecoder: Sendable {
     var fragmentCount: UInt32 = 0
     var validator = UTF8Validator()
     let role: FrameRole
+    /// True if permessage-deflate was agreed on.
+    let allowsCompression: Bool
     /// The message of which some, but not all, has been delivered as chunks.
     var openKind: MessageKind?
+    /// True if that message's payload is DEFLATE data.
+    var isOpenCompressed = false
     var isFinalFrame = true
     var hasFailed = false
 
-    /// `messageByteCountMax` bounds the payload of a message, all its frames together.
+    /// `messageByteCountMax` bounds the payload of a message as sent, all its frames together; what a compressed one
+    /// inflates to the caller bounds. `allowsCompression` admits compressed messages: permessage-deflate was agreed on.
     package init(
-        role: FrameRole, messageByteCountMax: Int, fragmentCountMax: UInt32 = FrameDecoder.defaultFragmentCountMax
+        role: FrameRole, messageByteCountMax: Int, fragmentCountMax: UInt32 = FrameDecoder.defaultFragmentCountMax,
+        allowsCompression: Bool = false
     ) {
         precondition(
             messageByteCountMax >= 0, "FrameDecoder.messageByteCountMax is \(messageByteCountMax); use 0 or more")
@@ -61,6 +69,7 @@ package struct FrameDecoder: Sendable {
         self.role = role
         self.messageByteCountMax = messageByteCountMax
         self.fragmentCountMax = fragmentCountMax
+        self.allowsCompression = allowsCompression
     }
 
     /// True while part of a message has been delivered and its end has not.
@@ -73,7 +82,7 @@ package struct FrameDecoder: Sendable {
     package mutating func decode(_ bytes: UnsafeMutableRawBufferPointer) -> Event {
         // Safe: the functions called look at no byte outside `bytes`; each compares sizes first.
         guard frameRemainingByteCount == 0, !hasFailed else { return unsafe continueFrame(bytes) }
-        switch unsafe FrameHeader.read(bytes, role: role) {
+        switch unsafe FrameHeader.read(bytes, role: role, allowsCompression: allowsCompression) {
         case .header(let header):
             if header.isControl { return unsafe decodeControl(header, bytes) }
             if header.isContinuation { return unsafe decodeContinuation(header, bytes) }

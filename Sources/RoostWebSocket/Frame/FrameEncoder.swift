@@ -16,12 +16,16 @@ package enum FrameEncoder {
 
     /// Writes the header of an unmasked frame (the server's) at the start of `buffer` and returns its size.
     ///
-    /// Traps if `buffer` is too small or a control frame would be too long or fragmented.
+    /// `isCompressed` says that the message which the frame starts is DEFLATE data (RFC 7692 §6). Traps if `buffer` is
+    /// too small, a control frame would be too long or fragmented, or a control or continuation frame is compressed.
     package static func writeHeader(
-        _ opcode: Opcode, isFinal: Bool = true, payloadByteCount: Int, to buffer: UnsafeMutableRawBufferPointer
+        _ opcode: Opcode, isFinal: Bool = true, isCompressed: Bool = false, payloadByteCount: Int,
+        to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
         // Safe: sizes are compared before anything is written.
-        unsafe writeHeader(opcode, isFinal: isFinal, payloadByteCount: payloadByteCount, maskBit: 0, to: buffer)
+        unsafe writeHeader(
+            opcode, isFinal: isFinal, isCompressed: isCompressed, payloadByteCount: payloadByteCount, maskBit: 0,
+            to: buffer)
     }
 
     /// Writes the header of a masked frame (the client's) at the start of `buffer` and returns its size. The caller
@@ -29,12 +33,13 @@ package enum FrameEncoder {
     ///
     /// Traps as the unmasked form does.
     package static func writeHeader(
-        _ opcode: Opcode, isFinal: Bool = true, payloadByteCount: Int, key: MaskingKey,
+        _ opcode: Opcode, isFinal: Bool = true, isCompressed: Bool = false, payloadByteCount: Int, key: MaskingKey,
         to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
         // Safe: as in the unmasked form; the size compared includes the key.
         let keyOffset = unsafe writeHeader(
-            opcode, isFinal: isFinal, payloadByteCount: payloadByteCount, maskBit: 0x80, to: buffer)
+            opcode, isFinal: isFinal, isCompressed: isCompressed, payloadByteCount: payloadByteCount, maskBit: 0x80,
+            to: buffer)
         unsafe buffer.storeBytes(of: key.bits.littleEndian, toByteOffset: keyOffset, as: UInt32.self)
         return keyOffset &+ 4
     }
@@ -66,7 +71,7 @@ package enum FrameEncoder {
 
     @inline(__always)
     private static func writeHeader(
-        _ opcode: Opcode, isFinal: Bool, payloadByteCount: Int, maskBit: UInt8,
+        _ opcode: Opcode, isFinal: Bool, isCompressed: Bool, payloadByteCount: Int, maskBit: UInt8,
         to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
         precondition(payloadByteCount >= 0, "FrameEncoder.writeHeader: payload of \(payloadByteCount) bytes")
@@ -76,7 +81,10 @@ package enum FrameEncoder {
         precondition(
             !opcode.isControl || isFinal && payloadByteCount <= controlPayloadByteCountMax,
             "FrameEncoder.writeHeader: control frames are whole and have at most 125 bytes (RFC 6455 §5.5)")
-        let first = opcode.rawValue | (isFinal ? 0x80 : 0)
+        precondition(
+            !isCompressed || !opcode.isControl && opcode != .continuation,
+            "FrameEncoder.writeHeader: RSV1 stands on the first frame of a message alone (RFC 7692 §6)")
+        let first = opcode.rawValue | (isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0)
         // Safe: the size of the buffer was compared with that of the header.
         unsafe buffer.storeBytes(of: first, as: UInt8.self)
         if payloadByteCount <= 125 {

@@ -13,6 +13,8 @@ package enum FrameError: Error, Equatable, Sendable, CustomStringConvertible {
     case messageTooBig(byteCount: UInt64, limit: UInt64)
     case tooManyFragments(limit: UInt32)
     case textNotUTF8
+    /// A compressed message that is not DEFLATE data, or ends inside a block of it.
+    case compressedDataInvalid
     case closePayloadOfOneByte
     case closeCodeNotAllowed(UInt16)
     case closeReasonNotUTF8
@@ -26,7 +28,7 @@ package enum FrameError: Error, Equatable, Sendable, CustomStringConvertible {
             .maskedServerFrame, .nonMinimalLength, .lengthBeyond63Bits, .continuationWithoutStart,
             .messageInsideMessage, .closePayloadOfOneByte, .closeCodeNotAllowed, .alreadyFailed:
             .protocolError
-        case .textNotUTF8, .closeReasonNotUTF8: .invalidPayload
+        case .textNotUTF8, .compressedDataInvalid, .closeReasonNotUTF8: .invalidPayload
         case .messageTooBig, .tooManyFragments: .messageTooBig
         }
     }
@@ -34,7 +36,7 @@ package enum FrameError: Error, Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .reservedBits(let bits):
-            "reserved bits 0b\(String(bits, radix: 2)) are set but no extension was negotiated (RFC 6455 §5.2)"
+            "reserved bits 0b\(String(bits, radix: 2)) are set where no extension gives them a meaning (RFC 6455 §5.2)"
         case .reservedOpcode(let opcode):
             "opcode 0x\(String(opcode, radix: 16)) is reserved; use 0x0-0x2 or 0x8-0xa (RFC 6455 §5.2)"
         case .fragmentedControlFrame(let kind): "\(kind) frame is fragmented; send it whole (RFC 6455 §5.5)"
@@ -53,6 +55,7 @@ package enum FrameError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tooManyFragments(let limit):
             "message of more than \(limit) frames; send fewer and larger ones (RFC 6455 §10.4)"
         case .textNotUTF8: "text message is not UTF-8 (RFC 6455 §8.1)"
+        case .compressedDataInvalid: "compressed message is not whole and valid DEFLATE data (RFC 7692 §7.2.2)"
         case .closePayloadOfOneByte: "close frame has a payload of 1 byte; send none or a code (RFC 6455 §5.5.1)"
         case .closeCodeNotAllowed(let code):
             "close code \(code) may not be sent; use 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 §7.4)"

@@ -1,8 +1,8 @@
 /// The header of a frame (RFC 6455 §5.2). Exists only if it obeys every rule that needs no knowledge of other frames.
 struct FrameHeader {
-    /// The opcode as sent; never a reserved one. Kept as a number: this is read for every frame, and going through
-    /// an enum costs two jump tables.
-    let opcode: UInt8
+    /// The opcode as sent, never a reserved one, and RSV1 (0x40) above it. Kept as a number: this is read for every
+    /// frame, and going through an enum costs two jump tables.
+    let opcodeAndRSV1: UInt8
     let isFinal: Bool
     let payloadByteCount: Int
     let key: MaskingKey
@@ -10,16 +10,22 @@ struct FrameHeader {
     let byteCount: Int
 
     @inline(__always)
-    var isControl: Bool { opcode & 0x8 != 0 }
+    var isControl: Bool { opcodeAndRSV1 & 0x8 != 0 }
     @inline(__always)
-    var isContinuation: Bool { opcode == 0x0 }
+    var isContinuation: Bool { opcodeAndRSV1 == 0x0 }
+    /// True if the message that the frame starts is compressed (RFC 7692 §6).
+    @inline(__always)
+    var isCompressed: Bool { opcodeAndRSV1 & 0x40 != 0 }
+    /// True if the payload is text as it is. One comparison, as it is made for every message.
+    @inline(__always)
+    var isPlainText: Bool { opcodeAndRSV1 == 0x1 }
 
     /// The kind of message that a frame which is neither control nor continuation starts.
     @inline(__always)
-    var messageKind: MessageKind { opcode == 0x1 ? .text : .binary }
+    var messageKind: MessageKind { opcodeAndRSV1 & 0x0F == 0x1 ? .text : .binary }
 
     /// The kind of a control frame.
-    var controlKind: ControlKind { Self.controlKind(opcode) }
+    var controlKind: ControlKind { Self.controlKind(opcodeAndRSV1) }
 
     enum Outcome {
         case header(FrameHeader)
@@ -29,11 +35,15 @@ struct FrameHeader {
 
     /// Reads the header at the start of `bytes`. What is wrong with its first two bytes is told before it is whole.
     @inline(__always)
-    static func read(_ bytes: UnsafeMutableRawBufferPointer, role: FrameRole) -> Outcome {
+    static func read(
+        _ bytes: UnsafeMutableRawBufferPointer, role: FrameRole, allowsCompression: Bool
+    ) -> Outcome {
         guard let base = bytes.baseAddress, bytes.count >= 1 else { return .needsMoreBytes }
         // Safe: every load of this function lies below `bytes.count`, which is compared first.
         let first = unsafe base.load(as: UInt8.self)
-        guard first & 0x70 & ~reservedBitsAllowed == 0 else { return .failure(.reservedBits(first >> 4 & 0x7)) }
+        guard first & 0x70 == 0 || allowsCompression && startsCompressedMessage(first) else {
+            return .failure(.reservedBits(first >> 4 & 0x7))
+        }
         let opcode = first & 0x0F
         guard definedOpcodes >> UInt16(opcode) & 1 != 0 else { return .failure(.reservedOpcode(opcode)) }
         let isFinal = first & 0x80 != 0
@@ -61,13 +71,15 @@ struct FrameHeader {
         let key = isMasked ? unsafe base.loadUnaligned(fromByteOffset: lengthEnd, as: UInt32.self).littleEndian : 0
         return .header(
             FrameHeader(
-                opcode: opcode, isFinal: isFinal, payloadByteCount: payloadByteCount, key: MaskingKey(bits: key),
-                byteCount: lengthEnd &+ keyByteCount))
+                opcodeAndRSV1: first & 0x4F, isFinal: isFinal, payloadByteCount: payloadByteCount,
+                key: MaskingKey(bits: key), byteCount: lengthEnd &+ keyByteCount))
     }
 
-    /// Bits of the first byte that a negotiated extension has given a meaning. The one place to change for
-    /// permessage-deflate, which will admit RSV1 (0x40) on the first frame of a message (RFC 7692 §6).
-    private static var reservedBitsAllowed: UInt8 { 0 }
+    /// RSV1, and neither other reserved bit, on a text or binary frame: permessage-deflate gives it a meaning on the
+    /// first frame of a message alone (RFC 7692 §6).
+    private static func startsCompressedMessage(_ first: UInt8) -> Bool {
+        first & 0x7F == 0x41 || first & 0x7F == 0x42
+    }
 
     /// A bit for each opcode that RFC 6455 §5.2 defines: 0x0 to 0x2 and 0x8 to 0xA.
     private static var definedOpcodes: UInt16 { 0b0000_0111_0000_0111 }

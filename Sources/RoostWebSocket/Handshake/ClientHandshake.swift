@@ -4,16 +4,17 @@ package import RoostHTTP
 package struct ClientHandshake: Sendable {
     private let key: HandshakeKey
     private let offeredSubprotocols: [String]
+    private let offeredDeflate: DeflatePolicy?
     /// The request to be sent.
     package let request: [UInt8]
 
     /// Throws if what the caller gives cannot stand in a request.
     ///
     /// `host` is `name[:port]`; `target` is a path with its query, percent-encoded; `random` is drawn anew for each
-    /// connection.
+    /// connection. Compression is offered if there is a policy for it.
     package init(
         host: String, target: String, random: (UInt64, UInt64), subprotocols: [String] = [],
-        extraFields: [HeaderField] = []
+        deflate: DeflatePolicy? = nil, extraFields: [HeaderField] = []
     ) throws(ClientHandshakeError) {
         guard target.utf8.first == UInt8(ascii: "/"), target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw .invalidTarget(target)
@@ -24,6 +25,7 @@ package struct ClientHandshake: Sendable {
         for name in subprotocols where !Subprotocols.isValid(name) { throw .invalidSubprotocol(name) }
         key = HandshakeKey(random: random)
         offeredSubprotocols = subprotocols
+        offeredDeflate = deflate
         var fields = [
             hostField, HeaderField(known: "Upgrade", "websocket"), HeaderField(known: "Connection", "Upgrade"),
             HeaderField(known: "Sec-WebSocket-Key", key.text),
@@ -32,12 +34,28 @@ package struct ClientHandshake: Sendable {
         if !subprotocols.isEmpty {
             fields.append(HeaderField(known: "Sec-WebSocket-Protocol", subprotocols.joined(separator: ", ")))
         }
+        if let deflate {
+            fields.append(HeaderField(known: "Sec-WebSocket-Extensions", DeflateNegotiation.offer(deflate)))
+        }
         let lines = (fields + extraFields).map { "\($0.name): \($0.value)\r\n" }.joined()
         request = Array("GET \(target) HTTP/1.1\r\n\(lines)\r\n".utf8)
     }
 
-    /// Checks the server's answer. Returns the subprotocol it chose, if any (RFC 6455 §4.1).
-    package func check(_ response: ResponseHead) throws(ClientHandshakeError) -> String? {
+    /// What the server's answer settles.
+    package struct Agreement: Equatable, Sendable {
+        /// The subprotocol it chose, if any.
+        package let subprotocol: String?
+        /// What was agreed on about compression; nil if nothing was.
+        package let deflate: DeflateParameters?
+
+        package init(subprotocol: String?, deflate: DeflateParameters?) {
+            self.subprotocol = subprotocol
+            self.deflate = deflate
+        }
+    }
+
+    /// Checks the server's answer (RFC 6455 §4.1).
+    package func check(_ response: ResponseHead) throws(ClientHandshakeError) -> Agreement {
         let headers = response.headers
         guard response.statusCode == 101 else { throw .status(response.statusCode) }
         guard response.version == .http11, headers.contains(token: "websocket", in: "upgrade") else {
@@ -47,7 +65,17 @@ package struct ClientHandshake: Sendable {
         guard let accept = headers.only("sec-websocket-accept"), headers.string(in: accept) == key.acceptValue else {
             throw .acceptValueWrong
         }
+        let deflate = try checkDeflate(headers)
+        return Agreement(subprotocol: try checkSubprotocol(headers), deflate: deflate)
+    }
+
+    private func checkDeflate(_ headers: HeaderFields) throws(ClientHandshakeError) -> DeflateParameters? {
+        if let offeredDeflate { return try DeflateNegotiation.check(headers, offered: offeredDeflate) }
         guard headers.count(of: "sec-websocket-extensions") == 0 else { throw .extensionNotOffered }
+        return nil
+    }
+
+    private func checkSubprotocol(_ headers: HeaderFields) throws(ClientHandshakeError) -> String? {
         guard headers.count(of: "sec-websocket-protocol") > 0 else { return nil }
         guard let range = headers.only("sec-websocket-protocol") else { throw .subprotocolNotOffered }
         let chosen = headers.string(in: range)
@@ -66,6 +94,8 @@ package enum ClientHandshakeError: Error, Equatable, Sendable, CustomStringConve
     case connectionWithoutUpgrade
     case acceptValueWrong
     case extensionNotOffered
+    case extensionsMalformed
+    case deflateAnswerInvalid(String)
     case subprotocolNotOffered
 
     package var description: String {
@@ -78,6 +108,9 @@ package enum ClientHandshakeError: Error, Equatable, Sendable, CustomStringConve
         case .connectionWithoutUpgrade: "response has no 'Connection: Upgrade' (RFC 6455 §4.1)"
         case .acceptValueWrong: "'Sec-WebSocket-Accept' does not match the key that was sent (RFC 6455 §4.1)"
         case .extensionNotOffered: "server chose an extension that was not offered (RFC 6455 §4.1)"
+        case .extensionsMalformed: "'Sec-WebSocket-Extensions' is not a list of extensions (RFC 6455 §9.1)"
+        case .deflateAnswerInvalid(let value):
+            "server's answer '\(value)' does not match the offer of permessage-deflate (RFC 7692 §5.1, §7.1)"
         case .subprotocolNotOffered: "server chose a subprotocol that was not offered (RFC 6455 §4.1)"
         }
     }

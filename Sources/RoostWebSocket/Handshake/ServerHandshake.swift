@@ -13,20 +13,27 @@ package enum ServerHandshake {
     package struct Acceptance: Equatable, Sendable {
         package let acceptValue: String
         package let subprotocol: String?
+        /// What was agreed on about compression; nil if nothing was.
+        package let deflate: DeflateParameters?
+        /// The value of Sec-WebSocket-Extensions that says so.
+        package let extensionsValue: String?
     }
 
     /// Checks an upgrade request and chooses a subprotocol: the first of `supportedSubprotocols` that the client
-    /// offers, or none. Origin and path are the caller's to judge.
-    package static func evaluate(_ request: RequestHead, supportedSubprotocols: [String] = []) -> Outcome {
+    /// offers, or none. Compression is agreed on if there is a policy for it and the client offers it. Origin and path
+    /// are the caller's to judge.
+    package static func evaluate(
+        _ request: RequestHead, supportedSubprotocols: [String] = [], deflate: DeflatePolicy? = nil
+    ) -> Outcome {
         do throws(HandshakeRefusal) {
-            return .accept(try accept(request, supportedSubprotocols))
+            return .accept(try accept(request, supportedSubprotocols, deflate))
         } catch {
             return .refuse(error)
         }
     }
 
     private static func accept(
-        _ request: RequestHead, _ supportedSubprotocols: [String]
+        _ request: RequestHead, _ supportedSubprotocols: [String], _ deflate: DeflatePolicy?
     ) throws(HandshakeRefusal) -> Acceptance {
         let headers = request.headers
         guard request.method == "GET" else { throw .methodNotAllowed }
@@ -46,9 +53,11 @@ package enum ServerHandshake {
         case .contentLength, .chunked: throw .bodyNotAllowed
         }
         guard let offered = Subprotocols.offered(in: headers) else { throw .subprotocolInvalid }
+        let agreed = deflate.flatMap { DeflateNegotiation.accept(headers, policy: $0) }
         return Acceptance(
             acceptValue: key.acceptValue,
-            subprotocol: Subprotocols.choose(from: offered, supported: supportedSubprotocols))
+            subprotocol: Subprotocols.choose(from: offered, supported: supportedSubprotocols),
+            deflate: agreed?.parameters, extensionsValue: agreed?.responseValue)
     }
 
     /// The 101 response (RFC 6455 §4.2.2).
@@ -63,6 +72,9 @@ package enum ServerHandshake {
         if let subprotocol = acceptance.subprotocol {
             precondition(Subprotocols.isValid(subprotocol), "ServerHandshake.response: subprotocol is not a token")
             fields.append(HeaderField(known: "Sec-WebSocket-Protocol", subprotocol))
+        }
+        if let value = acceptance.extensionsValue {
+            fields.append(HeaderField(known: "Sec-WebSocket-Extensions", value))
         }
         for field in extraFields {
             precondition(!isReserved(field.name), "ServerHandshake.response: \(field.name) is the handshake's own")

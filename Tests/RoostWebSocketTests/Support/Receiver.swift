@@ -4,6 +4,8 @@ import Testing
 /// What a connection got from its decoder.
 enum Received: Equatable {
     case message(MessageKind, [UInt8])
+    /// DEFLATE data, as it was sent.
+    case compressed(MessageKind, [UInt8])
     case control(ControlKind, [UInt8])
     case failure(FrameError)
 }
@@ -18,9 +20,13 @@ struct Receiver {
     private(set) var assembly: [UInt8] = []
     private(set) var isFailed = false
 
-    init(role: FrameRole = .server, messageByteCountMax: Int = 1 << 20, fragmentCountMax: UInt32 = 65_536) {
+    init(
+        role: FrameRole = .server, messageByteCountMax: Int = 1 << 20, fragmentCountMax: UInt32 = 65_536,
+        allowsCompression: Bool = false
+    ) {
         decoder = FrameDecoder(
-            role: role, messageByteCountMax: messageByteCountMax, fragmentCountMax: fragmentCountMax)
+            role: role, messageByteCountMax: messageByteCountMax, fragmentCountMax: fragmentCountMax,
+            allowsCompression: allowsCompression)
     }
 
     mutating func feed(_ bytes: some Sequence<UInt8>) {
@@ -44,19 +50,19 @@ struct Receiver {
             received.append(.failure(error))
             isFailed = true
             return false
-        case .message(let kind, let offset, let byteCount):
+        case .message(let kind, let offset, let byteCount, let isCompressed):
             #expect(assembly.isEmpty)
-            received.append(.message(kind, Array(bytes[offset..<offset + byteCount])))
+            append(kind, Array(bytes[offset..<offset + byteCount]), isCompressed)
         case .control(let kind, let offset, let byteCount):
             #expect(byteCount <= 125)
             received.append(.control(kind, Array(bytes[offset..<offset + byteCount])))
-        case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd):
+        case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, let isCompressed):
             assembly += bytes[offset..<offset + byteCount]
             #expect(!isEnd || remaining == 0)
             #expect(remaining == 0 || consumed == bytes.count, "a piece holds all that is there")
             #expect(decoder.isInsideMessage == !isEnd)
             if isEnd {
-                received.append(.message(kind, assembly))
+                append(kind, assembly, isCompressed)
                 assembly = []
             }
         }
@@ -65,14 +71,18 @@ struct Receiver {
         return !unconsumed.isEmpty
     }
 
+    private mutating func append(_ kind: MessageKind, _ payload: [UInt8], _ isCompressed: Bool) {
+        received.append(isCompressed ? .compressed(kind, payload) : .message(kind, payload))
+    }
+
     private func expectUntouchedOutsidePayload(
         _ after: [UInt8], before: [UInt8], _ event: FrameDecoder.Event
     ) {
         var payload = 0..<0
         switch event {
-        case .message(_, let offset, let byteCount), .control(_, let offset, let byteCount):
+        case .message(_, let offset, let byteCount, _), .control(_, let offset, let byteCount):
             payload = offset..<offset + byteCount
-        case .chunk(_, let offset, let byteCount, _, _): payload = offset..<offset + byteCount
+        case .chunk(_, let offset, let byteCount, _, _, _): payload = offset..<offset + byteCount
         case .needsMoreBytes: break
         case .failure: return
         }
@@ -82,8 +92,13 @@ struct Receiver {
 }
 
 /// Everything received when `bytes` arrives in one piece.
-func receive(_ bytes: [UInt8], role: FrameRole = .server, messageByteCountMax: Int = 1 << 20) -> [Received] {
-    var receiver = Receiver(role: role, messageByteCountMax: messageByteCountMax)
+func receive(
+    _ bytes: [UInt8], role: FrameRole = .server, messageByteCountMax: Int = 1 << 20, allowsCompression: Bool = false
+)
+    -> [Received]
+{
+    var receiver = Receiver(
+        role: role, messageByteCountMax: messageByteCountMax, allowsCompression: allowsCompression)
     receiver.feed(bytes)
     return receiver.received
 }
