@@ -45,8 +45,11 @@ let package = Package(
         .target(name: "CRoost"),
         .systemLibrary(name: "CSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CRoostTLS", dependencies: ["CSSL"]),
         .target(name: "RoostRuntime", dependencies: ["CRoost"], swiftSettings: strict + switching),
-        .target(name: "RoostIO", dependencies: ["CRoost", "RoostRuntime"], swiftSettings: strict + switching),
+        .target(
+            name: "RoostIO", dependencies: ["CRoost", "CRoostTLS", "CSSL", "RoostRuntime"],
+            swiftSettings: strict + switching),
         .target(name: "RoostHTTP", swiftSettings: strict),
         .target(name: "RoostWebSocket", dependencies: ["CSSL", "CZlib", "RoostHTTP"], swiftSettings: strict),
         .target(
@@ -122,6 +125,9 @@ let package = Package(
         .testTarget(
             name: "RoostRuntimeTests",
             dependencies: ["RoostRuntime", "CRoost", "RuntimeHandlers", "RuntimeCheckedHandlers"],
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + switching),
+        .testTarget(
+            name: "RoostIOTests", dependencies: ["RoostIO", "RoostRuntime", "CRoost", "CRoostTLS", "CSSL"],
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + switching),
         .testTarget(name: "RoostHTTPTests", dependencies: ["RoostHTTP"], swiftSettings: strict),
         .testTarget(name: "RoostWebSocketTests", dependencies: ["RoostWebSocket", "RoostHTTP"], swiftSettings: strict),
