@@ -42,9 +42,11 @@ package enum AcceptOutcome: ~Copyable {
 package enum SystemCalls {
     /// recv(2). Retries EINTR.
     @inline(__always)
-    package static func receive(_ descriptor: CInt, into buffer: UnsafeMutableRawBufferPointer) -> ReadOutcome {
+    package static func receive(
+        _ descriptor: CInt, into buffer: UnsafeMutableRawBufferPointer, flags: CInt = 0
+    ) -> ReadOutcome {
         while true {
-            let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, flags)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .endOfStream }
             switch errno {
@@ -53,6 +55,11 @@ package enum SystemCalls {
             case let code: return .failed(errno: code)
             }
         }
+    }
+
+    /// recv(2) that leaves what it gives in the socket. Retries EINTR.
+    package static func peek(_ descriptor: CInt, into buffer: UnsafeMutableRawBufferPointer) -> ReadOutcome {
+        unsafe receive(descriptor, into: buffer, flags: CInt(MSG_PEEK))
     }
 
     /// send(2) without SIGPIPE. Retries EINTR.

@@ -63,7 +63,14 @@ enum ConnectionProcess {
         connection.state.deadline = .now() + listener.configuration.handshakeTimeout
         connection.armTimer(process, scheduler)
         let code = scheduler.watch(connection.state.descriptor, for: process)
-        connection.state.flags.insert(code == 0 ? .isWatched : .hasHangup)
+        guard code == 0 else {
+            // Nothing would ever be heard of it again.
+            connection.noteReason(CloseReason(.registrationFailed, message: "epoll_ctl: errno \(code)"))
+            connection.state.phase = .closed
+            return
+        }
+        connection.state.flags.insert(.isWatched)
+        connection.enter()
     }
 }
 
@@ -94,7 +101,14 @@ extension ConnectionRef {
     private func note(_ wake: WakeFlags) {
         if wake.contains(.readable) { state.flags.insert(.readable) }
         if wake.contains(.hangup) { state.flags.insert(.hasHangup) }
-        if wake.contains(.writable) { state.flags.remove(.isBlocked) }
+        if wake.contains(.writable) { noteWritable() }
+    }
+
+    func noteWritable() {
+        state.flags.remove(.isBlocked)
+        guard state.flags.contains(.readsWhenWritable) else { return }
+        state.flags.remove(.readsWhenWritable)
+        state.flags.insert(.readable)
     }
 
     private func work(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
@@ -108,15 +122,21 @@ extension ConnectionRef {
             if state.extras != nil { try deliverWaiting(process, scheduler) }
             if process.hasMessages { try receiveMessages(process, scheduler) }
             if state.timerDeadline <= scheduler.now { try timePassed(process, scheduler) }
-            if unsafe state.readBuffer != nil {
-                try decode(process, scheduler)
-            } else if state.flags.contains(.hasBacklog) {
-                try decodeBacklog(process, scheduler)
+            if !state.flags.contains(.isThrottled) {
+                if unsafe state.readBuffer != nil {
+                    try decode(process, scheduler)
+                } else if state.flags.contains(.hasBacklog) {
+                    try decodeBacklog(process, scheduler)
+                }
+                // What came earlier is handled before the socket is read again.
+                if unsafe state.readBuffer != nil || !state.flags.isDisjoint(with: [.hasWaiting, .hasBacklog]),
+                    !state.flags.contains(.isThrottled)
+                {
+                    continue
+                }
             }
-            // What came earlier is handled before the socket is read again.
-            if unsafe state.readBuffer != nil || !state.flags.isDisjoint(with: [.hasWaiting, .hasBacklog]) { continue }
             if state.flags.contains(.hasPendingClose) { answerPendingClose(process, scheduler) }
-            guard state.flags.contains(.readable) else {
+            guard state.flags.contains(.readable), !state.flags.contains(.isThrottled) else {
                 if process.hasMessages { continue }
                 break
             }

@@ -96,16 +96,13 @@ extension ConnectionRef {
         roost_charge(200)
         // Safe: what is kept is shorter than a head may be, so that both fit the buffer, which nobody else uses in this
         // turn.
-        switch unsafe SystemCalls.receive(
-            state.descriptor, into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
-        {
-        case .wouldBlock: state.flags.remove(.readable)
+        switch unsafe receive(into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room)) {
+        case .wouldBlock: break
         case .endOfStream:
             connectFailed("the server ended the connection before it answered; check that it speaks WebSocket")
         case .failed(let code):
             connectFailed(ConnectFailure.describe(state.peer, from: nil, step: "read", errno: code))
         case .bytes(let count):
-            if count < room, !state.flags.contains(.hasHangup) { state.flags.remove(.readable) }
             if kept > 0 { unsafe _ = memcpy(buffer, state.residue.bytes.baseAddress!, kept) }
             state.residue.release(process, scheduler)
             unsafe responseArrived(UnsafeRawBufferPointer(start: buffer, count: kept + count), process, scheduler)
@@ -132,6 +129,7 @@ extension ConnectionRef {
             // Few connections need extras, and there may be very many of them.
             state.extras = nil
             if let subprotocol = agreement?.subprotocol { extras.subprotocol = subprotocol }
+            if let parameters = agreement?.deflate { compress(parameters) }
         } catch {
             return connectFailed("\(route.target.map { "\($0.url): " } ?? "")\(ConnectFailure.describe(error))")
         }
@@ -143,14 +141,16 @@ extension ConnectionRef {
     /// Sends a message larger than the buffer for gathered writes: masked in that buffer piece by piece. Nothing is
     /// gathered and nothing waits before it.
     func sendLargeMasked(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ isCompressed: Bool, _ process: ProcessRef,
+        _ scheduler: SchedulerRef
     ) -> Bool {
         let buffers = unsafe IOBuffers.of(scheduler)
         // Safe: the buffer has the size given, and belongs to this turn.
         let buffer = unsafe UnsafeMutableRawBufferPointer(
             start: buffers.pointee.gather, count: IOBuffers.gatherByteCount)
         let key = unsafe MaskingKey(bits: buffers.pointee.entropy.next())
-        var filled = unsafe FrameEncoder.writeHeader(opcode, payloadByteCount: payload.count, key: key, to: buffer)
+        var filled = unsafe FrameEncoder.writeHeader(
+            opcode, isCompressed: isCompressed, payloadByteCount: payload.count, key: key, to: buffer)
         var offset = 0
         while true {
             let count = min(buffer.count - filled, payload.count - offset)
@@ -161,7 +161,7 @@ extension ConnectionRef {
             offset += count
             roost_charge(200)
             var sent = 0
-            switch unsafe SystemCalls.send(state.descriptor, UnsafeRawBufferPointer(rebasing: buffer[..<filled])) {
+            switch unsafe transmit(UnsafeRawBufferPointer(rebasing: buffer[..<filled])) {
             case .bytes(let taken): sent = taken
             case .wouldBlock: break
             case .failed(let code):
@@ -206,7 +206,8 @@ extension ConnectionRef {
 extension ConnectRequest {
     /// What a client's handler is made with: there is no request from a peer.
     static func ofClient(peer: SocketAddress?) -> ConnectRequest {
-        ConnectRequest(head: emptyHead, peer: peer, subprotocol: nil, pathRemainder: "")
+        ConnectRequest(
+            head: emptyHead, peer: peer, subprotocol: nil, pathRemainder: "", isSecure: false, clientCertificate: nil)
     }
 
     private static let emptyHead: RequestHead = {

@@ -35,10 +35,13 @@ extension ConnectionRef {
 
     /// The client broke a rule.
     func fail(_ error: FrameError, _ process: ProcessRef, _ scheduler: SchedulerRef) {
-        noteReason(
-            CloseReason(
-                error.closeCode == .messageTooBig ? .messageTooBig : .protocolError, code: error.closeCode,
-                message: error.description))
+        let cause: CloseReason.Cause =
+            switch error.closeCode {
+            case .messageTooBig: .messageTooBig
+            case .invalidPayload: .invalidPayload
+            default: .protocolError
+            }
+        noteReason(CloseReason(cause, code: error.closeCode, message: error.description))
         let payload = ClosePayload(code: error.closeCode, reason: error.description)
         perform(
             state.closing.fail(with: payload, at: MonotonicTime.now().nanoseconds, timeout: closeTimeoutNanoseconds),
@@ -113,7 +116,7 @@ extension ConnectionRef {
         }
         guard !state.flags.contains(.isHalfClosed) else { return }
         state.flags.insert([.isHalfClosed, .readable])
-        SystemCalls.shutdownWriting(state.descriptor)
+        endWriting()
         linger(process, scheduler)
     }
 
@@ -171,6 +174,7 @@ extension ConnectionRef {
         if let timers = state.extras?.timers {
             for timer in timers where timer.deadline < wanted { wanted = timer.deadline }
         }
+        if state.flags.contains(.isThrottled) { wanted = min(wanted, extras.throttledUntil) }
         guard wanted < state.timerDeadline, wanted < .distantFuture else { return }
         if state.timer != .none { scheduler.cancelTimer(state.timer) }
         state.timer = scheduler.armWake(process, at: wanted)
@@ -187,6 +191,7 @@ extension ConnectionRef {
         let now = MonotonicTime.now()
         state.timer = .none
         state.timerDeadline = .distantFuture
+        endThrottle(at: now)
         if now >= state.deadline { deadlinePassed(at: now, process, scheduler) }
         guard let extras = state.extras else { return }
         while state.phase == .open,
@@ -225,24 +230,35 @@ extension ConnectionRef {
         state.timer = .none
         state.timerDeadline = .distantFuture
         let now = MonotonicTime.now()
+        if endThrottle(at: now) { process.wakeSelf() }
         guard now >= state.deadline else { return }
         if state.flags.contains(.hasPendingClose) { return answerPendingClose(process, scheduler) }
         let isOver = state.phase != .open || !state.closing.maySendMessages || state.flags.contains(.hasPeerEnded)
         if isOver { scheduler.tellToExit(process, .shutdown) } else { keepAlive(at: now, process, scheduler) }
     }
 
+    /// The client is within its rate again, if it is time. True: its socket may be read.
+    @discardableResult
+    private func endThrottle(at now: MonotonicTime) -> Bool {
+        guard state.flags.contains(.isThrottled), now >= extras.throttledUntil else { return false }
+        state.flags.remove(.isThrottled)
+        extras.throttledUntil = .distantFuture
+        return true
+    }
+
     /// Asks for a wake-up at the connection's own next deadline. One that has passed is seen to when the callback
     /// returns.
     func armDeadline(_ process: ProcessRef, _ scheduler: SchedulerRef) {
-        guard state.deadline < state.timerDeadline, state.deadline > scheduler.now, state.deadline < .distantFuture
-        else { return }
+        var wanted = state.deadline > scheduler.now ? state.deadline : .distantFuture
+        if state.flags.contains(.isThrottled) { wanted = min(wanted, extras.throttledUntil) }
+        guard wanted < state.timerDeadline, wanted < .distantFuture else { return }
         if state.timer != .none { scheduler.cancelTimer(state.timer) }
-        state.timer = scheduler.armWake(process, at: state.deadline)
-        state.timerDeadline = state.deadline
+        state.timer = scheduler.armWake(process, at: wanted)
+        state.timerDeadline = wanted
     }
 
     /// Ends the connection although the peer has not taken everything: unsent bytes are dropped.
-    private func cut() {
+    func cut() {
         if !state.outbound.isEmpty { SystemCalls.setResetOnClose(state.descriptor) }
         state.phase = .closed
     }
@@ -250,12 +266,14 @@ extension ConnectionRef {
     /// Pings a silent client; gives one up that does not answer, or that has sent no message for too long.
     private func keepAlive(at now: MonotonicTime, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         let limits = route.limits
+        // Who is not read says nothing, whatever it sends.
+        if state.flags.contains(.isThrottled) { state.lastReceived = now }
         if limits.idleTimeout != .zero, now >= state.lastMessage + limits.idleTimeout {
             return beginClose(
                 CloseReason(.idleTimeout, code: .goingAway, message: "no message for \(limits.idleTimeout)"), process,
                 scheduler)
         }
-        if state.flags.contains(.awaitsPong) {
+        if state.flags.contains(.awaitsPong), !state.flags.contains(.isThrottled) {
             return beginClose(
                 CloseReason(.pongTimeout, code: .goingAway, message: "no pong for \(limits.pongTimeout)"), process,
                 scheduler)

@@ -5,6 +5,7 @@ internal import Glibc
 internal import RoostIO
 internal import RoostRuntime
 internal import RoostWebSocket
+internal import Synchronization
 
 // From the socket to the handler.
 
@@ -25,9 +26,8 @@ extension ConnectionRef {
         let kept = Int(state.residue.count)
         let room = IOBuffers.readByteCount - kept
         roost_charge(200)
-        let outcome = unsafe SystemCalls.receive(
-            state.descriptor, into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
-        guard let count = received(outcome, room: room, scheduler) else { return }
+        let outcome = unsafe receive(into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
+        guard let count = received(outcome, scheduler) else { return }
         if kept > 0 {
             unsafe _ = memcpy(buffer, state.residue.bytes.baseAddress!, kept)
             state.residue.release(process, scheduler)
@@ -39,16 +39,12 @@ extension ConnectionRef {
     }
 
     /// Notes what a read came to; nil when there is nothing to decode.
-    private func received(_ outcome: ReadOutcome, room: Int, _ scheduler: SchedulerRef) -> Int? {
+    private func received(_ outcome: ReadOutcome, _ scheduler: SchedulerRef) -> Int? {
         switch outcome {
         case .bytes(let count):
-            // Fewer than asked for: the socket is empty and will say when it no longer is (epoll(7), "edge-triggered").
-            if count < room, !state.flags.contains(.hasHangup) { state.flags.remove(.readable) }
             heardOfPeer(scheduler)
             return count
-        case .wouldBlock:
-            state.flags.remove(.readable)
-            return nil
+        case .wouldBlock: return nil
         case .endOfStream:
             // What it sent before is handled, and what is on its way to it leaves, before the connection ends
             // (`finishTurn`).
@@ -75,19 +71,18 @@ extension ConnectionRef {
         let start = Int(state.assembly.count)
         let room = min(state.frameRemaining, state.assembly.spareCount)
         let spare = unsafe UnsafeMutableRawBufferPointer(rebasing: state.assembly.spare[..<room])
-        guard let count = received(unsafe SystemCalls.receive(state.descriptor, into: spare), room: room, scheduler)
-        else { return }
+        guard let count = received(unsafe receive(into: spare), scheduler) else { return }
         var offset = 0
         while offset < count {
             let event = unsafe state.decoder.decode(UnsafeMutableRawBufferPointer(rebasing: spare[offset..<count]))
-            guard case .chunk(let kind, _, let byteCount, let remaining, let isEnd, _) = event else {
+            guard case .chunk(let kind, _, let byteCount, let remaining, let isEnd, let isCompressed) = event else {
                 if case .failure(let error) = event { fail(error, process, scheduler) }
                 return
             }
             offset += byteCount
             state.assembly.count = UInt32(start + offset)
             state.frameRemaining = remaining
-            if isEnd { return try deliverAssembled(kind, process, scheduler) }
+            if isEnd { return try deliverAssembled(kind, isCompressed, process, scheduler) }
             if byteCount == 0 { return }
         }
     }
@@ -103,16 +98,23 @@ extension ConnectionRef {
             let event = unsafe state.decoder.decode(bytes)
             state.readCursor += UInt32(event.consumedByteCount)
             switch event {
-            case .message(let kind, let offset, let byteCount, _):
+            case .message(let kind, let offset, let byteCount, let isCompressed):
                 state.lastMessage = state.lastReceived
-                try unsafe deliver(kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]))
-            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, _):
+                guard isWithinRate(byteCount, process, scheduler) else { break }
+                let payload = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount])
+                if isCompressed {
+                    try unsafe deliverCompressed(kind, payload, process, scheduler)
+                } else {
+                    try unsafe deliver(kind, payload)
+                }
+            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, let isCompressed):
                 state.frameRemaining = remaining
                 unsafe state.assembly.append(
                     UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
-                if isEnd { try deliverAssembled(kind, process, scheduler) }
+                if isEnd { try deliverAssembled(kind, isCompressed, process, scheduler) }
             case .control(let kind, let offset, let byteCount):
                 roost_charge(Self.messageReductions)
+                guard isWithinRate(byteCount, process, scheduler) else { break }
                 unsafe control(
                     kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
             case .needsMoreBytes:
@@ -122,6 +124,7 @@ extension ConnectionRef {
                 fail(error, process, scheduler)
             }
             if isTurnOver { suspendTurn(process) }
+            if state.flags.contains(.isThrottled) { return keepUndecoded(process, scheduler) }
             // Told to end, or messages were put by while the callback waited: they come first.
             if process.isExiting || state.flags.contains(.hasWaiting) { return }
         }
@@ -155,7 +158,7 @@ extension ConnectionRef {
     }
 
     @inline(__always)
-    private func deliver(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer) throws {
+    func deliver(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer) throws {
         roost_charge(Self.messageReductions &+ Int64(payload.count &>> 8))
         switch kind {
         case .text: try call { type, handler in try unsafe type.text(handler, payload) }
@@ -163,13 +166,54 @@ extension ConnectionRef {
         }
     }
 
-    private func deliverAssembled(_ kind: MessageKind, _ process: ProcessRef, _ scheduler: SchedulerRef) throws {
+    private func deliverAssembled(
+        _ kind: MessageKind, _ isCompressed: Bool, _ process: ProcessRef, _ scheduler: SchedulerRef
+    ) throws {
         state.lastMessage = state.lastReceived
+        guard isWithinRate(Int(state.assembly.count), process, scheduler) else {
+            return state.assembly.release(process, scheduler)
+        }
         // Moved aside first: more may arrive, and be assembled, while the handler looks at it.
         state.delivering = state.assembly
         state.assembly = ByteBlock()
-        try unsafe deliver(kind, UnsafeRawBufferPointer(state.delivering.bytes))
+        guard isCompressed else {
+            try unsafe deliver(kind, UnsafeRawBufferPointer(state.delivering.bytes))
+            return state.delivering.release(process, scheduler)
+        }
+        let isInflated = unsafe inflate(kind, UnsafeRawBufferPointer(state.delivering.bytes), process, scheduler)
         state.delivering.release(process, scheduler)
+        if isInflated { try deliverInflated(kind, process, scheduler) }
+    }
+
+    /// Takes a message, or a control frame, into account of the client's rate. False: it is not handled, and the
+    /// connection closes.
+    @inline(__always)
+    private func isWithinRate(_ byteCount: Int, _ process: ProcessRef, _ scheduler: SchedulerRef) -> Bool {
+        state.flags.contains(.hasRateLimit) ? noteRate(byteCount, process, scheduler) : true
+    }
+
+    @inline(never)
+    private func noteRate(_ byteCount: Int, _ process: ProcessRef, _ scheduler: SchedulerRef) -> Bool {
+        let limits = route.limits
+        let until = extras.rate.note(
+            byteCount: byteCount, messagesPerSecond: limits.messagesPerSecond, bytesPerSecond: limits.bytesPerSecond,
+            at: scheduler.now.nanoseconds)
+        guard let until else { return true }
+        switch limits.rateLimit {
+        case .delay:
+            if !state.flags.contains(.isThrottled) { listener.counters.throttled.add(1, ordering: .relaxed) }
+            state.flags.insert(.isThrottled)
+            extras.throttledUntil = MonotonicTime(nanoseconds: until)
+            return true
+        case .close:
+            let bounds = [
+                limits.messagesPerSecond > 0 ? "\(limits.messagesPerSecond) messages" : nil,
+                limits.bytesPerSecond > 0 ? "\(limits.bytesPerSecond) bytes" : nil,
+            ]
+            let text = "more than \(bounds.compactMap(\.self).joined(separator: " or ")) a second"
+            beginClose(CloseReason(.rateLimited, code: .policyViolation, message: text), process, scheduler)
+            return false
+        }
     }
 
     private func control(
@@ -205,7 +249,7 @@ extension ConnectionRef {
         guard isDue || hasUndecoded || !wake.isDisjoint(with: [.readable, .writable, .hangup]) else { return }
         guard state.phase == .open || state.phase == .lingering else { return }
         if wake.contains(.writable) {
-            state.flags.remove(.isBlocked)
+            noteWritable()
             if !state.outbound.isEmpty { flushOutbound(process, scheduler) }
         }
         if wake.contains(.hangup) { state.flags.insert(.hasHangup) }
@@ -214,7 +258,7 @@ extension ConnectionRef {
         serveReadBuffer(process, scheduler)
         serveBacklog(process, scheduler)
         while state.phase == .open, state.flags.contains(.readable), state.readCursor == state.readEnd,
-            state.flags.isDisjoint(with: [.isPaused, .hasPendingClose])
+            state.flags.isDisjoint(with: [.isPaused, .isThrottled, .hasPendingClose])
         {
             readForLater(process, scheduler)
         }
@@ -228,7 +272,7 @@ extension ConnectionRef {
 
     /// A callback stands before bytes that were read with those it handles: a ping or a close may be among them.
     private var hasUndecoded: Bool {
-        state.readCursor < state.readEnd && state.flags.contains(.isInCallback) && !state.flags.contains(.isPaused)
+        state.readCursor < state.readEnd && state.flags.contains(.isInCallback) && state.flags.isDisjoint(with: .isHeld)
     }
 
     /// The last frame has left: the peer need not wait for the callback to learn so.
@@ -237,12 +281,12 @@ extension ConnectionRef {
             return
         }
         state.flags.insert(.isHalfClosed)
-        SystemCalls.shutdownWriting(state.descriptor)
+        endWriting()
     }
 
     /// Undecoded bytes that a pause left behind come before those that are still in the socket.
     private func serveBacklog(_ process: ProcessRef, _ scheduler: SchedulerRef) {
-        guard state.phase == .open, state.flags.contains(.hasBacklog), !state.flags.contains(.isPaused),
+        guard state.phase == .open, state.flags.contains(.hasBacklog), state.flags.isDisjoint(with: .isHeld),
             state.readCursor == state.readEnd
         else { return }
         state.flags.remove(.hasBacklog)
@@ -252,7 +296,7 @@ extension ConnectionRef {
         if state.phase == .open {
             unsafe state.residue.append(
                 UnsafeRawBufferPointer(rebasing: backlog.bytes[consumed...]), process, scheduler)
-            if state.flags.contains(.isPaused) { state.flags.insert(.hasBacklog) }
+            if !state.flags.isDisjoint(with: .isHeld) { state.flags.insert(.hasBacklog) }
         }
         backlog.release(process, scheduler)
     }
@@ -260,12 +304,12 @@ extension ConnectionRef {
     /// What the process had read before it stopped, and not decoded, comes first. The buffer stays: a callback may look
     /// at it.
     private func serveReadBuffer(_ process: ProcessRef, _ scheduler: SchedulerRef) {
-        guard state.readCursor < state.readEnd, !state.flags.contains(.isPaused) else { return }
+        guard state.readCursor < state.readEnd, state.flags.isDisjoint(with: .isHeld) else { return }
         let rest = unsafe UnsafeMutableRawBufferPointer(
             start: state.readBuffer! + Int(state.readCursor), count: Int(state.readEnd - state.readCursor))
         let consumed = unsafe decodeForLater(rest, process, scheduler)
         state.readCursor += UInt32(consumed)
-        guard !state.flags.contains(.isPaused), state.phase == .open else { return }
+        guard state.flags.isDisjoint(with: .isHeld), state.phase == .open else { return }
         // An incomplete frame: its rest will be read behind it.
         unsafe state.residue.append(UnsafeRawBufferPointer(rebasing: rest[consumed...]), process, scheduler)
         state.readCursor = state.readEnd
@@ -276,9 +320,8 @@ extension ConnectionRef {
         let buffer = unsafe IOBuffers.of(scheduler).pointee.read
         let kept = Int(state.residue.count)
         let room = min(IOBuffers.readByteCount - kept, route.limits.waitingByteCountMax)
-        let outcome = unsafe SystemCalls.receive(
-            state.descriptor, into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
-        guard let count = received(outcome, room: room, scheduler) else { return }
+        let outcome = unsafe receive(into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room))
+        guard let count = received(outcome, scheduler) else { return }
         if kept > 0 {
             unsafe _ = memcpy(buffer, state.residue.bytes.baseAddress!, kept)
             state.residue.release(process, scheduler)
@@ -287,7 +330,7 @@ extension ConnectionRef {
         let consumed = unsafe decodeForLater(bytes, process, scheduler)
         guard consumed < bytes.count, state.phase == .open else { return }
         unsafe state.residue.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), process, scheduler)
-        if state.flags.contains(.isPaused) { state.flags.insert(.hasBacklog) }
+        if !state.flags.isDisjoint(with: .isHeld) { state.flags.insert(.hasBacklog) }
     }
 
     /// Decodes `bytes` until they end or enough is put by; returns how many it consumed.
@@ -295,26 +338,32 @@ extension ConnectionRef {
         _ bytes: UnsafeMutableRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
     ) -> Int {
         var consumed = 0
-        while consumed < bytes.count, state.phase == .open, state.closing.mayReceive, !state.flags.contains(.isPaused) {
+        while consumed < bytes.count, state.phase == .open, state.closing.mayReceive, state.flags.isDisjoint(with: .isHeld) {
             let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[consumed...])
             let event = unsafe state.decoder.decode(rest)
             consumed += event.consumedByteCount
             switch event {
-            case .message(let kind, let offset, let byteCount, _):
+            case .message(let kind, let offset, let byteCount, let isCompressed):
                 state.lastMessage = state.lastReceived
+                guard isWithinRate(byteCount, process, scheduler) else { break }
                 unsafe putBy(
-                    kind, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
-            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, _):
+                    kind, isCompressed, UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process,
+                    scheduler)
+            case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, let isCompressed):
                 state.frameRemaining = remaining
                 unsafe state.assembly.append(
                     UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount]), process, scheduler)
                 if isEnd {
                     state.lastMessage = state.lastReceived
-                    unsafe putBy(kind, UnsafeRawBufferPointer(state.assembly.bytes), process, scheduler)
+                    if isWithinRate(Int(state.assembly.count), process, scheduler) {
+                        unsafe putBy(
+                            kind, isCompressed, UnsafeRawBufferPointer(state.assembly.bytes), process, scheduler)
+                    }
                     state.assembly.release(process, scheduler)
                 }
             case .control(let kind, let offset, let byteCount):
                 let payload = unsafe UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount])
+                guard isWithinRate(byteCount, process, scheduler) else { break }
                 unsafe control(kind, payload, process, scheduler, isForLater: true)
                 // Nothing after the first close frame counts.
                 if state.flags.contains(.hasPendingClose) { return bytes.count }
@@ -325,11 +374,17 @@ extension ConnectionRef {
         return consumed
     }
 
+    /// A message that was put by begins with its size, and whether it is binary and whether compressed.
+    private static let isBinaryBit: UInt64 = 1
+    private static let isCompressedBit: UInt64 = 2
+
     private func putBy(
-        _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+        _ kind: MessageKind, _ isCompressed: Bool, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef,
+        _ scheduler: SchedulerRef
     ) {
         let extras = extras
-        var header = (UInt64(payload.count) << 8 | UInt64(kind == .text ? 0 : 1)).littleEndian
+        let bits = (kind == .binary ? Self.isBinaryBit : 0) | (isCompressed ? Self.isCompressedBit : 0)
+        var header = (UInt64(payload.count) << 8 | bits).littleEndian
         unsafe withUnsafeBytes(of: &header) { unsafe extras.waiting.append($0, process, scheduler) }
         unsafe extras.waiting.append(payload, process, scheduler)
         state.flags.insert(.hasWaiting)
@@ -358,9 +413,13 @@ extension ConnectionRef {
             let byteCount = Int(header >> 8)
             // before the callback: a message that crashes is not tried again
             extras.deliveringOffset = offset + 8 + byteCount
-            try unsafe deliver(
-                header & 0xFF == 0 ? .text : .binary,
-                UnsafeRawBufferPointer(rebasing: bytes[offset + 8..<offset + 8 + byteCount]))
+            let kind: MessageKind = header & Self.isBinaryBit == 0 ? .text : .binary
+            let payload = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset + 8..<offset + 8 + byteCount])
+            if header & Self.isCompressedBit != 0 {
+                try unsafe deliverCompressed(kind, payload, process, scheduler)
+            } else {
+                try unsafe deliver(kind, payload)
+            }
             if isTurnOver { suspendTurn(process) }
         }
     }
@@ -373,7 +432,7 @@ extension ConnectionRef {
         if unsafe state.readBuffer != nil, !state.flags.contains(.ownsReadBuffer) { takeReadBuffer(process, scheduler) }
         if hasUndecoded { process.wakeSelf() }
         // `terminated` waits: the peer need not.
-        if state.phase == .closed, state.outbound.isEmpty { SystemCalls.shutdownWriting(state.descriptor) }
+        if state.phase == .closed, state.outbound.isEmpty { endWriting() }
     }
 
     private func takeReadBuffer(_ process: ProcessRef, _ scheduler: SchedulerRef) {

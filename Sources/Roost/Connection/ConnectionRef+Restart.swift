@@ -14,6 +14,7 @@ extension ConnectionRef {
         if let exit = error as? ProcessExit, exit.reason.isNormal {
             process.ignoreExit()
             if state.extras?.deliveringOffset == nil { state.delivering.release(process, scheduler) }
+            stopInflating(process, scheduler)
             beginClose(CloseReason(.draining, code: .goingAway, message: "shutting down"), process, scheduler)
             finishTurn(process, scheduler)
             // What was read, and what the socket has, is still to be looked at: the client's close frame for one.
@@ -28,6 +29,8 @@ extension ConnectionRef {
     func crashed(_ process: ProcessRef, _ scheduler: SchedulerRef, destroysHandler: Bool) {
         state.flags.remove(.isInCallback)
         keepUndecoded(process, scheduler)
+        if state.extras?.deliveringOffset == nil { state.delivering.release(process, scheduler) }
+        stopInflating(process, scheduler)
         flush(process, scheduler)
         if destroysHandler { destroyHandler() } else { state.flags.remove(.hasHandler) }
     }
@@ -40,7 +43,7 @@ extension ConnectionRef {
 
     /// What was read and not decoded is kept, and the buffer it lies in given back. The message that crashed is not
     /// tried again.
-    private func keepUndecoded(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+    func keepUndecoded(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         if unsafe state.readBuffer != nil {
             if state.readCursor < state.readEnd {
                 // Bytes that were put behind while the callback waited come after these.
@@ -54,7 +57,6 @@ extension ConnectionRef {
             }
             doneWithReadBuffer(scheduler)
         }
-        if state.extras?.deliveringOffset == nil { state.delivering.release(process, scheduler) }
     }
 
     /// The process has ended. Scheduler context. A connection that is over is freed; any other goes to the supervisor.
@@ -62,15 +64,17 @@ extension ConnectionRef {
         if state.timer != .none { scheduler.cancelTimer(state.timer) }
         state.timer = .none
         state.timerDeadline = .distantFuture
-        if state.phase == .closed || process.exitReason.isNormal {
-            // Told to end while it span, it could not say so itself.
-            beginClose(CloseReason(.draining, code: .goingAway, message: "shutting down"), process, scheduler)
+        if state.phase == .closed { return free(process, scheduler) }
+        if process.exitReason.isNormal {
+            // Told to end while it span, it could not say so itself. The next process sees to it that this arrives.
+            let reason = CloseReason(.draining, code: .goingAway, message: "shutting down")
+            noteReason(reason)
+            beginClose(reason, process, scheduler)
             flush(process, scheduler)
-            free(process, scheduler)
-            return
+        } else {
+            listener.counters.crashes.add(1, ordering: .relaxed)
         }
         unsafe process.setObject(nil)
-        listener.counters.crashes.add(1, ordering: .relaxed)
         listener.supervisor(on: scheduler)?.send(
             .crashed(ConnectionHandover(connection: self), pid: process.pid, reason: process.exitReason))
     }
@@ -79,11 +83,15 @@ extension ConnectionRef {
     func free(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         let listener = listener
         if state.outbound.count > 0 { SystemCalls.setResetOnClose(state.descriptor) }
+        if state.flags.contains(.isSecure), state.outbound.isEmpty { state.tls?.closeNotify() }
+        state.tls?.free()
+        leave()
         SystemCalls.closeDescriptor(state.descriptor)
         doneWithReadBuffer(scheduler)
         state.residue.release(process, scheduler)
         state.assembly.release(process, scheduler)
         state.delivering.release(process, scheduler)
+        state.inflated.release(process, scheduler)
         state.outbound.release(process, scheduler)
         state.extras?.waiting.release(process, scheduler)
         let reason = state.extras?.closeReason ?? CloseReason(.connectionLost)
@@ -104,9 +112,10 @@ extension ConnectionRef {
             heapLimit: route.limits.heapByteCountMax)
         process.setMailboxLimit(route.limits.mailboxCountMax, route.limits.mailboxOverflow.policy)
         let blocks = [
-            state.residue, state.assembly, state.delivering, state.outbound, state.extras?.waiting ?? ByteBlock(),
+            state.residue, state.assembly, state.delivering, state.inflated, state.outbound,
+            state.extras?.waiting ?? ByteBlock(),
         ]
-        process.charge(byteCount: Int(state.blockByteCount) + blocks.reduce(0) { $0 + Int($1.capacity) })
+        process.charge(byteCount: Int(state.blockByteCount) + compressorByteCount + blocks.reduce(0) { $0 + Int($1.capacity) })
         state.flags.insert(isAllowed && state.phase == .open ? .mustRestartHandler : .mustReportCrash)
         state.flags.insert(.readable)
         if listener.isDraining { scheduler.tellToExit(process, .shutdown) }

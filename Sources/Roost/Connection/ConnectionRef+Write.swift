@@ -14,13 +14,17 @@ extension ConnectionRef {
         guard state.phase == .open, state.closing.maySendMessages else { return false }
         roost_charge(4 &+ Int64(payload.count &>> 8))
         guard let process = SchedulerRef.currentProcess, let scheduler = SchedulerRef.current else { return false }
+        if state.flags.contains(.isCompressible), payload.count >= route.compression.thresholdByteCount {
+            return unsafe sendCompressed(opcode, payload, process, scheduler)
+        }
         return unsafe queue(opcode, payload, process, scheduler)
     }
 
     /// Queues one frame. Data may be refused by the limit; control frames never are.
     @discardableResult
     func queue(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, isCompressed: Bool = false, _ process: ProcessRef,
+        _ scheduler: SchedulerRef
     ) -> Bool {
         let isMasked = role == .client
         let byteCount =
@@ -29,19 +33,19 @@ extension ConnectionRef {
         if state.outbound.isEmpty {
             if unsafe byteCount > IOBuffers.gatherByteCount &- buffers.pointee.gatherCount {
                 if byteCount > IOBuffers.gatherByteCount / 2, !isMasked {
-                    return unsafe sendLarge(opcode, payload, process, scheduler)
+                    return unsafe sendLarge(opcode, payload, isCompressed, process, scheduler)
                 }
                 flush(process, scheduler)
             }
             if state.outbound.isEmpty, byteCount <= IOBuffers.gatherByteCount {
                 let room = unsafe UnsafeMutableRawBufferPointer(
                     start: buffers.pointee.gather + buffers.pointee.gatherCount, count: byteCount)
-                unsafe write(opcode, payload, to: room, isMasked: isMasked, buffers)
+                unsafe write(opcode, payload, isCompressed, to: room, isMasked: isMasked, buffers)
                 unsafe buffers.pointee.gatherCount &+= byteCount
                 return true
             }
             if isMasked, state.outbound.isEmpty, state.phase != .closed {
-                return unsafe sendLargeMasked(opcode, payload, process, scheduler)
+                return unsafe sendLargeMasked(opcode, payload, isCompressed, process, scheduler)
             }
         }
         if !opcode.isControl,
@@ -51,46 +55,53 @@ extension ConnectionRef {
         }
         state.outbound.reserve(byteCount, process, scheduler)
         let room = unsafe UnsafeMutableRawBufferPointer(rebasing: state.outbound.spare[..<byteCount])
-        unsafe write(opcode, payload, to: room, isMasked: isMasked, buffers)
+        unsafe write(opcode, payload, isCompressed, to: room, isMasked: isMasked, buffers)
         state.outbound.count += UInt32(byteCount)
         return true
     }
 
     @inline(__always)
     private func write(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, to room: UnsafeMutableRawBufferPointer, isMasked: Bool,
-        _ buffers: UnsafeMutablePointer<IOBuffers>
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ isCompressed: Bool,
+        to room: UnsafeMutableRawBufferPointer, isMasked: Bool, _ buffers: UnsafeMutablePointer<IOBuffers>
     ) {
         if isMasked {
             let key = unsafe MaskingKey(bits: buffers.pointee.entropy.next())
-            let header = unsafe FrameEncoder.writeHeader(opcode, payloadByteCount: payload.count, key: key, to: room)
+            let header = unsafe FrameEncoder.writeHeader(
+                opcode, isCompressed: isCompressed, payloadByteCount: payload.count, key: key, to: room)
             let target = unsafe UnsafeMutableRawBufferPointer(rebasing: room[header...])
             unsafe target.copyMemory(from: payload)
             unsafe key.apply(to: target)
         } else {
-            let header = unsafe FrameEncoder.writeHeader(opcode, payloadByteCount: payload.count, to: room)
+            let header = unsafe FrameEncoder.writeHeader(
+                opcode, isCompressed: isCompressed, payloadByteCount: payload.count, to: room)
             unsafe UnsafeMutableRawBufferPointer(rebasing: room[header...]).copyMemory(from: payload)
         }
     }
 
     /// A payload too large to gather goes to the kernel from where it lies, behind what was gathered.
     private func sendLarge(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ isCompressed: Bool, _ process: ProcessRef,
+        _ scheduler: SchedulerRef
     ) -> Bool {
         let buffers = unsafe IOBuffers.of(scheduler)
         if unsafe buffers.pointee.gatherCount + FrameEncoder.headerByteCountMax > IOBuffers.gatherByteCount {
             flush(process, scheduler)
-            guard state.outbound.isEmpty else { return unsafe queue(opcode, payload, process, scheduler) }
+            guard state.outbound.isEmpty else {
+                return unsafe queue(opcode, payload, isCompressed: isCompressed, process, scheduler)
+            }
         }
         let gathered = unsafe buffers.pointee.gatherCount
         let room = unsafe UnsafeMutableRawBufferPointer(
             start: buffers.pointee.gather + gathered, count: IOBuffers.gatherByteCount - gathered)
-        let first = unsafe gathered + FrameEncoder.writeHeader(opcode, payloadByteCount: payload.count, to: room)
+        let header = unsafe FrameEncoder.writeHeader(
+            opcode, isCompressed: isCompressed, payloadByteCount: payload.count, to: room)
+        let first = gathered + header
         let head = unsafe UnsafeRawBufferPointer(start: buffers.pointee.gather, count: first)
         unsafe buffers.pointee.gatherCount = 0
         roost_charge(200)
         var sent = 0
-        switch unsafe SystemCalls.send(state.descriptor, head, payload) {
+        switch unsafe transmit(head, payload) {
         case .bytes(let count): sent = count
         case .wouldBlock: break
         case .failed(let code):
@@ -124,7 +135,7 @@ extension ConnectionRef {
         guard state.phase != .closed else { return }
         roost_charge(200)
         var sent = 0
-        switch unsafe SystemCalls.send(state.descriptor, bytes) {
+        switch unsafe transmit(bytes) {
         case .bytes(let taken): sent = taken
         case .wouldBlock: break
         case .failed(let code): return writeFailed(code)
@@ -142,7 +153,7 @@ extension ConnectionRef {
             let bytes = unsafe UnsafeRawBufferPointer(
                 rebasing: UnsafeRawBufferPointer(state.outbound.bytes)[Int(state.outboundHead)...])
             roost_charge(200)
-            switch unsafe SystemCalls.send(state.descriptor, bytes) {
+            switch unsafe transmit(bytes) {
             case .wouldBlock: state.flags.insert(.isBlocked)
             case .failed(let code): writeFailed(code)
             case .bytes(let sent):
@@ -220,6 +231,12 @@ extension ConnectionRef {
         }
         let bytes = unsafe state.outbound.bytes
         var from = Int(state.outboundFrameRemaining)
+        // What TLS has begun to send must be offered again as it is.
+        let held = heldByteCount
+        while from < held {
+            from += unsafe FrameBoundary.byteCount(
+                UnsafeRawBufferPointer(rebasing: bytes[from...]), isMasked: role == .client)
+        }
         var to = from
         var freed = 0
         while from < bytes.count {

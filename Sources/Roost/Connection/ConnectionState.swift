@@ -5,6 +5,17 @@ internal import RoostIO
 internal import RoostRuntime
 internal import RoostWebSocket
 
+/// What is awaited of a connection that is no WebSocket yet (`ConnectionPhase.handshake`).
+enum HandshakeStage: UInt8 {
+    /// The PROXY header, before anything else.
+    case proxyHeader
+    case tls
+    /// The head of a request: the upgrade's, or a plain one's.
+    case requestHead
+    /// The rest of a plain request.
+    case requestBody
+}
+
 /// Where a connection is in its life.
 enum ConnectionPhase: UInt8 {
     /// A client's socket is being established.
@@ -52,7 +63,7 @@ struct ConnectionFlags: OptionSet {
     static let mustRestartHandler = Self(rawValue: 1 << 13)
     /// The handler crashed for good, or while connecting: the client is told, and that is all.
     static let mustReportCrash = Self(rawValue: 1 << 14)
-    /// Accepted past the listener's limit: answered with 503.
+    /// Accepted past a limit: answered with 503 or 429 (`ConnectionExtras.surplus`).
     static let isSurplus = Self(rawValue: 1 << 15)
     /// The copy of the handler that restarts begin with is initialised.
     static let hasInitialHandler = Self(rawValue: 1 << 19)
@@ -62,8 +73,25 @@ struct ConnectionFlags: OptionSet {
     static let hasWaiting = Self(rawValue: 1 << 18)
     /// Our side of the stream has been ended.
     static let isHalfClosed = Self(rawValue: 1 << 17)
-    /// `residue` holds whole frames that a pause left undecoded.
+    /// `residue` holds whole frames, or requests, that were not decoded yet.
     static let hasBacklog = Self(rawValue: 1 << 16)
+    /// Bytes go through `tls`.
+    static let isSecure = Self(rawValue: 1 << 21)
+    /// Reading goes on when the socket can be written to: TLS has something to say first.
+    static let readsWhenWritable = Self(rawValue: 1 << 22)
+    /// Writing goes on when the socket has been read: TLS awaits the rest of a message of its own.
+    static let writesWhenReadable = Self(rawValue: 1 << 27)
+    /// The route bounds the client's rate.
+    static let hasRateLimit = Self(rawValue: 1 << 23)
+    /// The client has sent faster than it may: its socket is not read before `extras.throttledUntil`.
+    static let isThrottled = Self(rawValue: 1 << 24)
+    /// Counted with the connections of its address.
+    static let isCountedByAddress = Self(rawValue: 1 << 25)
+    /// Messages may be compressed: `deflate` was agreed on.
+    static let isCompressible = Self(rawValue: 1 << 26)
+
+    /// The socket is not read for now.
+    static let isHeld: Self = [.isPaused, .isThrottled]
 }
 
 /// What few connections need.
@@ -82,6 +110,20 @@ final class ConnectionExtras {
     var restartWindowStart = MonotonicTime(nanoseconds: 0)
     var restartCount = 0
     var subprotocol: String?
+    /// The plain request that is being received.
+    var exchange: PendingRequest?
+    /// Requests answered on this connection.
+    var requestCount = 0
+    /// Why a connection past a limit is refused.
+    var surplus: CloseReason.Cause?
+    /// Counted with those that are refused with an answer.
+    var isSurplusCounted = false
+    /// When the client is next within its rate: of its messages, of their bytes (`RateLimiter`).
+    var rate = RateLimiter()
+    var throttledUntil = MonotonicTime.distantFuture
+    /// Where context is kept from message to message, or a message takes more than one turn to compress.
+    var deflater: Deflater?
+    var inflater: Inflater?
     var clientHandshake: ClientHandshake?
     /// The local address that a client connects from; nil where the kernel picks one.
     var source: SocketAddress?
@@ -95,6 +137,9 @@ final class ConnectionExtras {
 @safe struct ConnectionState: ~Copyable {
     var descriptor: CInt
     var phase: ConnectionPhase
+    var stage = HandshakeStage.requestHead
+    /// What was agreed on, while `isCompressible`.
+    var deflate = DeflateParameters.none
     var flags: ConnectionFlags = []
     var closing = CloseHandshake.open
     var decoder: FrameDecoder
@@ -108,6 +153,8 @@ final class ConnectionExtras {
     var assembly = ByteBlock()
     /// What is lent to the handler from the process heap right now.
     var delivering = ByteBlock()
+    /// A message that came compressed, while it is inflated and lent to the handler.
+    var inflated = ByteBlock()
     /// Payload bytes of the current frame that are still to come.
     var frameRemaining = 0
     /// Frames the kernel has not taken yet. Starts inside a frame of which `outboundFrameRemaining` bytes are left.
@@ -126,7 +173,10 @@ final class ConnectionExtras {
     var timer = TimerReference.none
     var timerDeadline = MonotonicTime.distantFuture
     var extras: ConnectionExtras?
-    let peer: SocketAddress?
+    /// While `isSecure`.
+    var tls: TLSSession?
+    /// The client: whom a trusted proxy speaks for, or who is connected.
+    var peer: SocketAddress?
 
     init(
         descriptor: CInt, phase: ConnectionPhase, role: FrameRole, listener: Listener, route: Route,

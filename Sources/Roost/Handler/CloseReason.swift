@@ -46,6 +46,8 @@ public struct CloseReason: Sendable, Equatable, CustomStringConvertible {
         case handshakeAbandoned = "handshake_abandoned"
         /// The listener held as many connections as it may.
         case listenerFull = "listener_full"
+        /// The kernel could not watch the socket: out of memory, or of watches (epoll_ctl(2)).
+        case registrationFailed = "registration_failed"
         /// The client's address held as many connections as it may.
         case addressLimit = "address_limit"
         /// The client's address connected more often than it may.

@@ -7,12 +7,16 @@ public import RoostIO
 public struct ConnectRequest: ~Copyable {
     /// Method, target and headers as they came.
     public let head: RequestHead
-    /// Where it came from; nil where the kernel does not say.
+    /// Where it came from: the client, where a trusted proxy says so; nil where the kernel does not say.
     public let peer: SocketAddress?
     /// The subprotocol that will be answered, if one was agreed on.
     public let subprotocol: String?
     /// What the path has after the route's prefix, for a route that ends in `/*`; empty otherwise.
     public let pathRemainder: String
+    /// True where it came over TLS.
+    public let isSecure: Bool
+    /// The subject of the client's certificate, verified; nil where it showed none.
+    public let clientCertificate: String?
 
     /// The path, decoded, without the query.
     public var path: String { head.path }

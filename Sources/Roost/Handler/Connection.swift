@@ -54,6 +54,15 @@ public struct Connection<Message: Sendable>: ~Copyable {
         return isQueued
     }
 
+    /// Sends a message that other connections are sent as well. It is compressed once for all of them.
+    @discardableResult
+    public func send(_ message: SharedMessage) -> Bool {
+        roost_enter()
+        let isQueued = current.sendShared(message)
+        roost_leave()
+        return isQueued
+    }
+
     /// Begins the closing handshake: nothing is sent after it. What was sent before is still delivered. (RFC 6455 §7)
     ///
     /// Stock clients do not reconnect after 1000; use 1012 or 1013 where they should. `reason` is cut to 123 bytes.
@@ -106,6 +115,12 @@ public struct Connection<Message: Sendable>: ~Copyable {
 
     /// The subprotocol agreed on.
     public var subprotocol: String? { current.state.extras?.subprotocol }
+
+    /// True where the connection came over TLS.
+    public var isSecure: Bool { current.state.flags.contains(.isSecure) }
+
+    /// True where messages may be compressed: the client offered it, and the route agreed (RFC 7692).
+    public var isCompressible: Bool { current.state.flags.contains(.isCompressible) }
 
     /// Bytes sent that the kernel has not taken: a sign of a slow client.
     public var bufferedByteCount: Int { Int(current.state.outbound.count - current.state.outboundHead) }

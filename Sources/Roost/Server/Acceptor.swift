@@ -10,7 +10,7 @@ enum Acceptor {
     /// Connections accepted in one turn.
     private static let batchMax = 64
     /// How long to wait when descriptors or memory have run out: closing connections free them.
-    private static let exhaustedPause = Duration.milliseconds(100)
+    static let exhaustedPause = Duration.milliseconds(100)
     /// Connections past the limit that are answered with 503 at one time; beyond them the kernel's backlog holds
     /// clients.
     private static let surplusMax = 64
@@ -30,7 +30,11 @@ enum Acceptor {
         if process.isExiting || listener.isDraining { return process.finish(.normal) }
         let connections = listener.perScheduler[scheduler.index]
         if wake.contains(.timer) || wake.contains(.poke), connections.isPaused.exchange(false, ordering: .relaxed) {
-            _ = scheduler.watchListener(listener.descriptor, for: process)
+            // Without it nobody would be accepted here any more: tried again.
+            guard scheduler.watchListener(listener.descriptor, for: process) == 0 else {
+                listener.counters.acceptFailures.add(1, ordering: .relaxed)
+                return pause(process, listener, scheduler)
+            }
         }
         for _ in 0..<batchMax {
             let surplus = listener.counters.current.load(ordering: .relaxed) - listener.configuration.connectionCountMax

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import RoostWebSocket
+
 /// How messages are compressed where the client offers it (permessage-deflate, RFC 7692).
 public struct CompressionPolicy: Sendable, Equatable {
     public enum Mode: String, Sendable, CaseIterable {
@@ -27,6 +29,16 @@ public struct CompressionPolicy: Sendable, Equatable {
 
     /// No compression.
     public static let off = CompressionPolicy(.off)
+
+    /// What is agreed to, or offered; nil: nothing is.
+    var offered: DeflatePolicy? {
+        guard mode != .off else { return nil }
+        let keepsContext = mode == .takeover
+        // Without context the peer's window costs nothing: inflaters are shared.
+        return DeflatePolicy(
+            serverContextTakeover: keepsContext, clientContextTakeover: keepsContext,
+            serverMaxWindowBits: UInt8(windowBits), clientMaxWindowBits: keepsContext ? UInt8(windowBits) : 15)
+    }
 
     func validate(_ name: String, _ problems: inout [String]) {
         func check(_ key: String, _ value: Int, _ range: ClosedRange<Int>) {

@@ -30,6 +30,11 @@ final class Listener: @unchecked Sendable {
     let handshakeRoute: Route
     private let runtime: Runtime
     private let socket: Mutex<ListeningSocket?>
+    private let tls: Mutex<TLSContext?>
+    /// Whose word about clients is taken.
+    let trusted: AddressRanges
+    /// nil: the address of a client does not matter.
+    let addresses: AddressTable?
     let descriptor: CInt
     let address: SocketAddress?
     private var supervisors: [Address<SupervisorMessage>?]
@@ -38,8 +43,8 @@ final class Listener: @unchecked Sendable {
     private let isDrainingFlag = Atomic<Bool>(false)
 
     init(
-        _ configuration: ListenerConfiguration, role: FrameRole, socket: consuming ListeningSocket?, runtime: Runtime,
-        logger: Logger
+        _ configuration: ListenerConfiguration, role: FrameRole, socket: consuming ListeningSocket?,
+        tls: TLSContext? = nil, runtime: Runtime, logger: Logger
     ) {
         self.configuration = configuration
         self.role = role
@@ -49,6 +54,13 @@ final class Listener: @unchecked Sendable {
         self.runtime = runtime
         self.logger = logger
         counters = ListenerCounters()
+        self.tls = Mutex(tls)
+        do throws(AddressRangeError) {
+            trusted = try AddressRanges(configuration.proxy.trusted)
+        } catch {
+            preconditionFailure("Listener: trusted-proxies was not checked: \(error)")
+        }
+        addresses = configuration.addressLimits.isLimited ? AddressTable(configuration.addressLimits) : nil
         descriptor = socket?.number ?? -1
         address = socket?.address
         self.socket = Mutex(socket)
@@ -57,6 +69,24 @@ final class Listener: @unchecked Sendable {
     }
 
     var isDraining: Bool { isDrainingFlag.load(ordering: .relaxed) }
+
+    /// The certificates that new connections are served with.
+    var tlsContext: TLSContext? { withoutPreemption { tls.withLock { $0 } } }
+
+    /// Reads the certificates again; connections that are there keep theirs. Throws, and changes nothing, if anything is
+    /// wrong with the new ones.
+    func reloadCertificates() throws(TLSError) {
+        guard let configuration = configuration.tls else { return }
+        let fresh = try TLSContext(configuration, keepingTicketsOf: tlsContext)
+        tls.withLock { $0 = fresh }
+    }
+
+    /// Whether `peer` is a proxy whose word is taken.
+    func trusts(_ peer: SocketAddress?) -> Bool {
+        guard let peer else { return false }
+        guard let address = peer.ipAddress else { return trusted.includesUnixPeers }
+        return trusted.contains(address)
+    }
 
     func supervisor(on scheduler: SchedulerRef) -> Address<SupervisorMessage>? { supervisors[scheduler.index] }
 
@@ -85,7 +115,9 @@ final class Listener: @unchecked Sendable {
         let box = unsafe Unmanaged.passRetained(self).toOpaque()
         let process = unsafe scheduler.spawn(Acceptor.operations, object: box, heapLimit: .max)
         acceptors.append(process)
-        _ = scheduler.watchListener(descriptor, for: process)
+        guard scheduler.watchListener(descriptor, for: process) != 0 else { return }
+        perScheduler[scheduler.index].isPaused.store(true, ordering: .relaxed)
+        _ = scheduler.armWake(process, at: .now() + Acceptor.exhaustedPause)
     }
 
     private func supervise(_ message: SupervisorMessage, _ scheduler: SchedulerRef) {
@@ -94,7 +126,7 @@ final class Listener: @unchecked Sendable {
             let connection = handover.connection
             let isAllowed = connection.mayRestart(at: .now())
             connection.restart(scheduler, isAllowed: isAllowed)
-            logCrash(connection, pid, reason, isAllowed)
+            if !reason.isNormal { logCrash(connection, pid, reason, isAllowed) }
         }
     }
 

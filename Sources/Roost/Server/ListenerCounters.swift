@@ -11,7 +11,17 @@ final class ListenerCounters: Sendable {
     let current = Atomic<Int>(0)
     let crashes = Atomic<Int>(0)
     let acceptFailures = Atomic<Int>(0)
+    /// Clients past a limit of the listener, or of their address.
     let surplus = Atomic<Int>(0)
+    let tlsHandshakes = Atomic<Int>(0)
+    let tlsResumptions = Atomic<Int>(0)
+    let requests = Atomic<Int>(0)
+    let messagesCompressed = Atomic<Int>(0)
+    let messagesInflated = Atomic<Int>(0)
+    let throttled = Atomic<Int>(0)
+    private let surplusAnswers = Atomic<Int>(0)
+    /// Clients over their address's limits that are answered with 429 at one time; more are closed at once.
+    private static let surplusAnswersMax = 64
     let droppedMessages = Atomic<Int>(0)
     let slowConsumerEpisodes = Atomic<Int>(0)
 
@@ -24,6 +34,18 @@ final class ListenerCounters: Sendable {
     }
     private let state = Mutex(State())
     private static let crashLinesPerSecond = 10
+
+    /// Whether one more client may be refused with an answer, which takes as long as it likes to send its request.
+    func mayAnswerSurplus() -> Bool {
+        surplus.add(1, ordering: .relaxed)
+        guard surplusAnswers.add(1, ordering: .relaxed).newValue <= Self.surplusAnswersMax else {
+            surplusAnswered()
+            return false
+        }
+        return true
+    }
+
+    func surplusAnswered() { surplusAnswers.subtract(1, ordering: .relaxed) }
 
     func close(_ cause: CloseReason.Cause) {
         withoutPreemption { state.withLock { $0.closed[cause, default: 0] += 1 } }

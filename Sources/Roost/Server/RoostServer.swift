@@ -64,6 +64,15 @@ public final class RoostServer: Sendable {
     private init(_ configuration: ServerConfiguration, logger: Logger) throws {
         self.configuration = configuration
         self.logger = logger
+        // Certificates before sockets: what is wrong with them is told before anybody can connect.
+        let contexts = try configuration.listeners.map { try $0.tls.map { try TLSContext($0) } }
+        for (listener, context) in zip(configuration.listeners, contexts) {
+            for warning in context?.warnings ?? [] {
+                logger.warning(
+                    "certificate needs attention",
+                    metadata: ["listener.address": "\(listener.address)", "tls.problem": "\(warning)"])
+            }
+        }
         var sockets: [SocketBox] = []
         for listener in configuration.listeners {
             sockets.append(SocketBox(try ListeningSocket(SocketAddress(listener.address))))
@@ -71,8 +80,11 @@ public final class RoostServer: Sendable {
         let relay = EventRelay(logger: logger)
         runtime = try Runtime(configuration.runtime) { relay.hear($0) }
         var listeners: [Listener] = []
-        for (listener, box) in zip(configuration.listeners, sockets) {
-            listeners.append(Listener(listener, role: .server, socket: box.take(), runtime: runtime, logger: logger))
+        for (index, listener) in configuration.listeners.enumerated() {
+            listeners.append(
+                Listener(
+                    listener, role: .server, socket: sockets[index].take(), tls: contexts[index], runtime: runtime,
+                    logger: logger))
         }
         self.listeners = listeners
         relay.onLeakLimit { [weak self] in self?.requestDrain() }
@@ -126,6 +138,21 @@ public final class RoostServer: Sendable {
             try? await Task.sleep(for: .milliseconds(20))
         }
         return connectionCount
+    }
+
+    /// Reads the certificates of every listener again. New connections are served with them; those that are there keep
+    /// theirs, and sessions can still be resumed. A listener whose new files are wrong goes on with the old ones.
+    ///
+    /// Blocks the calling thread while the files are read. Returns what is wrong, each with its file and remedy.
+    public func reloadCertificates() -> [String] {
+        listeners.flatMap { listener -> [String] in
+            do throws(TLSError) {
+                try listener.reloadCertificates()
+                return []
+            } catch {
+                return error.problems
+            }
+        }
     }
 
     /// Ends the schedulers. What is still open is cut off.

@@ -122,6 +122,11 @@ struct RouteTable: Sendable {
             let name = "route \(route.path)"
             route.limits.validate(name, &problems)
             route.compression.validate(name, &problems)
+            if route.compression.mode == .takeover, route.limits.slowConsumer == .dropOldest {
+                problems.append(
+                    "\(name).compression.mode is takeover, for which no message may be left out: use slow-consumer "
+                        + "close, or no-takeover")
+            }
             for text in route.allowedOrigins ?? [] {
                 do throws(OriginPatternError) {
                     _ = try OriginPattern(text)

@@ -154,20 +154,20 @@ internal import RoostRuntime
         var contexts: [[Int]: OpaquePointer] = unsafe [:]
         for set in table.sets.union([initial]) {
             guard let context = unsafe make(set) else {
-                for unsafemade in unsafe contexts.values { unsafe SSL_CTX_free(made) }
+                unsafe contexts.values.forEach { unsafe SSL_CTX_free($0) }
                 return nil
             }
             unsafe contexts[set] = unsafe context
         }
         unsafe self.contexts = unsafe contexts
         unsafe first = unsafe contexts[initial]!
-        for unsafecontext in unsafe contexts.values {
+        unsafe contexts.values.forEach { context in
             // Safe: the object outlives its contexts' use: each session keeps the TLSContext that owns it.
             unsafe roost_tls_choose_by_name(context, Self.choose, Unmanaged.passUnretained(self).toOpaque())
         }
     }
 
-    deinit { for unsafecontext in unsafe contexts.values { unsafe SSL_CTX_free(context) } }
+    deinit { unsafe contexts.values.forEach { unsafe SSL_CTX_free($0) } }
 
     private static let choose: roost_tls_choose = { session, alert, argument in
         // Safe: the session and the alert are OpenSSL's for the length of the call, the object as said above.

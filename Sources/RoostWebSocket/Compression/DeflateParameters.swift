@@ -39,3 +39,9 @@ package struct DeflateParameters: Equatable, Sendable {
     /// What a window may be (RFC 7692 §7.1.2).
     static let windowBitsRange: ClosedRange<UInt8> = 8...15
 }
+
+extension DeflateParameters {
+    /// For a connection whose messages are not compressed: never looked at.
+    package static let none = DeflateParameters(
+        serverNoContextTakeover: true, clientNoContextTakeover: true, serverMaxWindowBits: 15, clientMaxWindowBits: 15)
+}

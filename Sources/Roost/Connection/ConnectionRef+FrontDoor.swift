@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CRoost
+internal import RoostHTTP
+internal import RoostIO
+internal import RoostRuntime
+internal import Synchronization
+
+// Before the first request: who the client is, whether it may come in, and TLS.
+
+extension ConnectionRef {
+    /// What the connection begins with, and whether its address may have one more. Right after the accept.
+    func enter() {
+        guard role == .server else { return }
+        let configuration = listener.configuration
+        if configuration.proxy.requiresProxyProtocol {
+            state.stage = .proxyHeader
+        } else {
+            state.stage = configuration.tls == nil ? .requestHead : .tls
+            // A proxy's own address stands for many clients: they are counted when it has said who they are.
+            if configuration.proxy.forwardedHeader == .none || !listener.trusts(state.peer) { admit() }
+        }
+    }
+
+    /// Counts the connection with those of the client's address. Past a limit it is answered with 429, or closed at
+    /// once where many are.
+    private func admit() {
+        guard let table = listener.addresses, let address = state.peer?.ipAddress,
+            !state.flags.contains(.isCountedByAddress)
+        else { return }
+        switch table.admit(address.limitKey, at: MonotonicTime.now().nanoseconds) {
+        case .admitted: state.flags.insert(.isCountedByAddress)
+        case .tooMany: refuseAddress(.addressLimit)
+        case .tooOften: refuseAddress(.addressRate)
+        }
+    }
+
+    private func refuseAddress(_ cause: CloseReason.Cause) {
+        state.flags.insert(.isSurplus)
+        extras.surplus = cause
+        guard listener.counters.mayAnswerSurplus() else {
+            noteReason(CloseReason(cause, message: "closed without an answer: too many are refused at once"))
+            state.phase = .closed
+            return
+        }
+        extras.isSurplusCounted = true
+    }
+
+    /// The connection is over: its address may have another.
+    func leave() {
+        if state.extras?.isSurplusCounted == true { listener.counters.surplusAnswered() }
+        guard state.flags.contains(.isCountedByAddress), let address = state.peer?.ipAddress else { return }
+        listener.addresses?.release(address.limitKey)
+    }
+
+    /// Learns from a request who the client is, where a trusted proxy says so. False: the connection is refused.
+    func noteClient(of head: RequestHead, _ process: ProcessRef, _ scheduler: SchedulerRef) -> Bool {
+        let header: ForwardedFor.Header? =
+            switch listener.configuration.proxy.forwardedHeader {
+            case .none: nil
+            case .forwarded: .forwarded
+            case .xForwardedFor: .xForwardedFor
+            }
+        if let header, requestCount == 0, listener.trusts(state.peer) {
+            let client = ForwardedFor.client(
+                in: head.headers, header: header, peer: state.peer?.ipAddress, trusted: listener.trusted)
+            if let client { state.peer = SocketAddress(client) }
+            admit()
+        }
+        guard state.flags.contains(.isSurplus) else { return true }
+        refuseSurplus(process, scheduler)
+        return false
+    }
+
+    private func refuseSurplus(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        let cause = state.extras?.surplus ?? .listenerFull
+        noteReason(CloseReason(cause))
+        switch cause {
+        case .addressLimit:
+            refuse(.tooManyRequests, "too many connections from your address", process, scheduler)
+        case .addressRate:
+            refuse(.tooManyRequests, "your address connects too often; try again later", process, scheduler)
+        default:
+            refuse(
+                .serviceUnavailable, "the server holds as many connections as it may; try again later", process,
+                scheduler)
+        }
+    }
+
+    // MARK: PROXY protocol
+
+    /// Reads the PROXY header, and not a byte more: what follows may be TLS, which reads for itself.
+    func readProxyHeader(_ process: ProcessRef, _ scheduler: SchedulerRef) -> HandshakeProgress {
+        guard listener.trusts(state.peer) else {
+            return refuseProxy("\(state.peer?.description ?? "the peer") is not among trusted-proxies")
+        }
+        let buffer = unsafe UnsafeMutableRawBufferPointer(
+            start: IOBuffers.of(scheduler).pointee.read, count: ProxyHeader.byteCountMax)
+        roost_charge(200)
+        switch unsafe SystemCalls.peek(state.descriptor, into: buffer) {
+        case .wouldBlock:
+            state.flags.remove(.readable)
+            return .waits
+        case .endOfStream, .failed: return abandonedBeforeRequest()
+        case .bytes(let count):
+            switch unsafe ProxyHeader.parse(UnsafeRawBufferPointer(rebasing: buffer[..<count])) {
+            case .needsMoreBytes:
+                if state.flags.contains(.hasHangup) { return abandonedBeforeRequest() }
+                state.flags.remove(.readable)
+                return .waits
+            case .failure(let error): return refuseProxy("\(error)")
+            case .header(let address, let consumed):
+                // They are there: they were just looked at.
+                guard
+                    case .bytes(consumed) = unsafe SystemCalls.receive(
+                        state.descriptor, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<consumed]))
+                else { return abandonedBeforeRequest() }
+                return proxied(address)
+            }
+        }
+    }
+
+    private func proxied(_ address: ProxiedAddress) -> HandshakeProgress {
+        switch address {
+        case .local: break
+        case .ipv4(let source, let port):
+            state.peer = SocketAddress(IPAddress(ipv4NetworkOrder: source), port: port)
+        case .ipv6(let high, let low, let port):
+            state.peer = SocketAddress(IPAddress(ipv6NetworkOrder: high, low), port: port)
+        case .unix(let path): if let peer = try? SocketAddress("unix:\(path)") { state.peer = peer }
+        }
+        state.stage = listener.configuration.tls == nil ? .requestHead : .tls
+        if address != .local { admit() }
+        return .goesOn
+    }
+
+    private func refuseProxy(_ message: String) -> HandshakeProgress {
+        noteReason(CloseReason(.proxyRefused, message: message))
+        state.phase = .closed
+        return .waits
+    }
+
+    private func abandonedBeforeRequest() -> HandshakeProgress {
+        noteReason(CloseReason(.handshakeAbandoned, message: "ended before its request"))
+        state.flags.insert(.hasPeerEnded)
+        state.phase = .closed
+        return .waits
+    }
+
+    // MARK: TLS
+
+    /// Reductions for a step of a TLS handshake: it signs, which takes a tenth of a millisecond and more.
+    private static let handshakeReductions: Int64 = 1_000
+
+    /// Goes on with the TLS handshake, the server's or the client's.
+    func handshakeSecurely(_ process: ProcessRef, _ scheduler: SchedulerRef) -> HandshakeProgress {
+        if state.tls == nil, let context = listener.tlsContext {
+            state.tls = TLSSession(server: context, descriptor: state.descriptor)
+        }
+        guard let tls = state.tls else { return abandonedBeforeRequest() }
+        roost_charge(Self.handshakeReductions)
+        switch tls.handshake() {
+        case .done:
+            state.flags.insert(.isSecure)
+            state.stage = .requestHead
+            listener.counters.tlsHandshakes.add(1, ordering: .relaxed)
+            if tls.negotiated.isResumed { listener.counters.tlsResumptions.add(1, ordering: .relaxed) }
+            return .goesOn
+        case .wantsRead:
+            state.flags.remove(.readable)
+            // After a hangup there is no further event.
+            if state.flags.contains(.hasHangup) { return abandonedBeforeRequest() }
+            return .waits
+        case .wantsWrite:
+            state.flags.remove(.readable)
+            state.flags.insert([.readsWhenWritable, .isBlocked])
+            return .waits
+        case .failed(let failure):
+            let cause = role == .client ? CloseReason.Cause.connectFailed : .tlsFailed
+            noteReason(CloseReason(cause, message: failure.description))
+            // Our alert says why: it must not be lost to a reset.
+            endRequests()
+            return .waits
+        }
+    }
+}
+
+extension SocketAddress {
+    /// The address without its port; nil for a unix socket.
+    var ipAddress: IPAddress? { port == nil ? nil : IPAddress(host) }
+
+    /// `port` is 0 where it is not known.
+    init(_ address: IPAddress, port: UInt16 = 0) {
+        let text = address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+        guard let parsed = try? SocketAddress(text) else { preconditionFailure("\(text) is no address") }
+        self = parsed
+    }
+}
