@@ -25,6 +25,32 @@ import Testing
         #expect(encode(opcode, payload) == WireFrame(opcode: opcode.rawValue, mask: nil, payload: payload).bytes)
     }
 
+    @Test("RFC 7692 §6.1: RSV1 marks a compressed message, in whole or first frames", arguments: byteCounts)
+    func writesCompressedFrames(payloadByteCount: Int) {
+        let payload = (0..<payloadByteCount).map { UInt8(truncatingIfNeeded: $0) }
+        for opcode in [Opcode.text, .binary] {
+            for isFinal in [true, false] {
+                var frame = WireFrame(
+                    opcode: opcode.rawValue, isFinal: isFinal, reservedBits: 4, mask: nil, payload: payload)
+                #expect(encode(opcode, isFinal: isFinal, isCompressed: true, payload) == frame.bytes)
+                frame.mask = [1, 2, 3, 4]
+                let masked = encode(
+                    opcode, isFinal: isFinal, isCompressed: true, payload, key: MaskingKey(bits: 0x0403_0201))
+                #expect(masked == frame.bytes)
+            }
+        }
+    }
+
+    @Test("RFC 7692 §6.1: RSV1 on a control or continuation frame traps: it would be our bug")
+    func trapsOnCompressedControlFrames() async {
+        await #expect(processExitsWith: .failure) { _ = encode(.continuation, isCompressed: true, []) }
+        await #expect(processExitsWith: .failure) { _ = encode(.close, isCompressed: true, []) }
+        await #expect(processExitsWith: .failure) { _ = encode(.ping, isCompressed: true, []) }
+        await #expect(processExitsWith: .failure) {
+            _ = encode(.pong, isCompressed: true, [], key: MaskingKey(bits: 1))
+        }
+    }
+
     @Test("a header is never longer than the stated maximum")
     func headerIsBounded() {
         #expect(FrameEncoder.headerByteCount(payloadByteCount: Int.max, isMasked: true) == 14)

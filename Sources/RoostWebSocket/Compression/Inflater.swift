@@ -31,8 +31,8 @@ package final class Inflater {
     private var spilled: UInt8?
     /// Bytes of the tail that zlib has taken.
     private var tailOffset = 0
-    /// The stream has taken nothing since it was reset.
-    private var isFresh = true
+    /// A block, or a stream, may begin at the next byte of input.
+    private var isBetweenBlocks = true
     private var state = State.idle
 
     private enum State { case idle, open, ended, failed }
@@ -179,14 +179,17 @@ package final class Inflater {
         unsafe stream.pointee.avail_out = UInt32(room)
         let inputByteCount = unsafe stream.pointee.avail_in
         let code = unsafe CZlib.inflate(stream, Z_NO_FLUSH)
-        if unsafe stream.pointee.avail_in != inputByteCount { isFresh = false }
+        // 128: zlib is between blocks, and no bit is left of the byte before (zlib.h, `data_type`). It forgets the
+        // former when it is called with nothing to take.
+        let hasEndedBlock = unsafe stream.pointee.data_type == 128
+        if unsafe hasEndedBlock || stream.pointee.avail_in != inputByteCount { isBetweenBlocks = hasEndedBlock }
         switch code {
         case Z_OK, Z_BUF_ERROR: return true  // the latter: nothing to take, or no room
         case Z_STREAM_END:
             // After a final block another stream may follow (RFC 7692 §7.2.3.4). The window stays, as it does between
             // blocks and messages.
             unsafe inflateResetKeep(stream)
-            isFresh = true
+            isBetweenBlocks = true
             return true
         case Z_DATA_ERROR, Z_NEED_DICT: return false
         default: fatalError("Inflater: zlib failed with code \(code)")
@@ -205,10 +208,6 @@ package final class Inflater {
         }
     }
 
-    /// True if a block, or a stream, may begin at the next byte of input: zlib is between blocks (128) and has no bit
-    /// left of the byte before (zlib.h, `data_type`).
-    private var isBetweenBlocks: Bool { unsafe isFresh || stream.pointee.data_type == 128 }
-
     private func end(_ filled: Int) -> Step {
         state = .ended
         return .end(producedByteCount: filled)
@@ -223,6 +222,6 @@ package final class Inflater {
         // Safe: the stream is initialised.
         let code = unsafe inflateReset(stream)
         guard code == Z_OK else { fatalError("Inflater: zlib cannot be reset: code \(code)") }
-        isFresh = true
+        isBetweenBlocks = true
     }
 }
