@@ -41,7 +41,8 @@ static int64_t now(const roost_tls_tickets *tickets) {
 
 static bool make_key(ticket_key *key, int64_t made) {
   key->made = made;
-  return RAND_bytes(key->name, sizeof key->name) == 1 && RAND_priv_bytes(key->cipher_key, sizeof key->cipher_key) == 1 &&
+  return RAND_bytes(key->name, sizeof key->name) == 1 &&
+         RAND_priv_bytes(key->cipher_key, sizeof key->cipher_key) == 1 &&
          RAND_priv_bytes(key->mac_key, sizeof key->mac_key) == 1;
 }
 

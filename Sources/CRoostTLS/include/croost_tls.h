@@ -43,9 +43,10 @@ struct ssl_ctx_st *_Nullable roost_tls_context(bool is_server, int minimum_versi
 // no_application_protocol (RFC 7301 §3.2).
 void roost_tls_accept_http(struct ssl_ctx_st *_Nonnull context);
 
-// Calls `choose` with the session and `argument` for each ClientHello, before a certificate is needed. It returns one of
-// SSL_TLSEXT_ERR_..., after SSL_set_SSL_CTX() where another context's certificates serve the name that was asked for.
-typedef int (*roost_tls_choose)(struct ssl_st *_Nullable session, int *_Nullable alert, void *_Nullable argument);
+// Calls `choose` with the session and `argument` for each ClientHello, before a certificate is needed. It returns one
+// of SSL_TLSEXT_ERR_..., after SSL_set_SSL_CTX() where another context's certificates serve the name that is asked for.
+typedef int (*roost_tls_choose)(
+    struct ssl_st *_Nullable session, int *_Nullable alert, void *_Nullable argument);
 void roost_tls_choose_by_name(
     struct ssl_ctx_st *_Nonnull context, roost_tls_choose _Nonnull choose, void *_Nonnull argument);
 

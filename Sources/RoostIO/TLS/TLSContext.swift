@@ -46,24 +46,24 @@ internal import RoostRuntime
         // Each by itself first: what is wrong with it is then told once.
         for certificate in loaded {
             guard let certificate,
-                let builder = ContextBuilder(isServer: true, minimumVersion: configuration.minimumVersion, &files)
+                let context = OpenSSLContext(isServer: true, minimumVersion: configuration.minimumVersion, &files)
             else { continue }
-            builder.use(certificate, &files)
+            context.use(certificate, &files)
         }
-        if let builder = ContextBuilder(isServer: true, minimumVersion: configuration.minimumVersion, &files) {
-            builder.setCipherSuites(configuration.cipherSuites, suites13: configuration.cipherSuites13, &files)
+        if let context = OpenSSLContext(isServer: true, minimumVersion: configuration.minimumVersion, &files) {
+            context.setCipherSuites(configuration.cipherSuites, suites13: configuration.cipherSuites13, &files)
         }
         guard files.problems.isEmpty else { throw TLSError(problems: files.problems) }
         let certificates = loaded.map { $0! }
         warnOfTwins(certificates, &files)
-        let choice = unsafe CertificateChoice(certificates, configuration.requiresServerName) { set in
-            guard let builder = ContextBuilder(isServer: true, minimumVersion: configuration.minimumVersion, &files)
+        let choice = CertificateChoice(certificates, configuration.requiresServerName) { set in
+            guard let context = OpenSSLContext(isServer: true, minimumVersion: configuration.minimumVersion, &files)
             else { return nil }
-            builder.setCipherSuites(configuration.cipherSuites, suites13: configuration.cipherSuites13, &files)
-            for index in set { builder.use(certificates[index], &files) }
-            unsafe setUp(builder.pointer, configuration, authorities, tickets)
-            builder.trust(authorities, isServer: true)
-            return unsafe builder.release()
+            context.setCipherSuites(configuration.cipherSuites, suites13: configuration.cipherSuites13, &files)
+            for index in set { context.use(certificates[index], &files) }
+            unsafe setUp(context.pointer, configuration, authorities, tickets)
+            context.trust(authorities, isServer: true)
+            return context
         }
         guard let choice, files.problems.isEmpty else { throw TLSError(problems: files.problems) }
         return (files.warnings, tickets, choice)
@@ -138,47 +138,44 @@ internal import RoostRuntime
     private let table: ServerNameTable
     private let requiresServerName: Bool
     /// One per set of certificates that a name leads to.
-    private let contexts: [[Int]: OpaquePointer]
-    let first: OpaquePointer
+    private let contexts: [[Int]: OpenSSLContext]
+    private let initial: OpenSSLContext
 
     /// Nil when `make` fails for a set.
     init?(
-        _ certificates: [CertificateFiles.Loaded], _ requiresServerName: Bool, _ make: ([Int]) -> OpaquePointer?
+        _ certificates: [CertificateFiles.Loaded], _ requiresServerName: Bool, _ make: ([Int]) -> OpenSSLContext?
     ) {
-        table = ServerNameTable(certificates.map { (names: $0.names, keyType: $0.leaf.keyType) })
-        self.requiresServerName = requiresServerName
+        let table = ServerNameTable(certificates.map { (names: $0.names, keyType: $0.leaf.keyType) })
         // The first certificate, with those of other key types that stand beside it.
-        let initial =
-            certificates[0].names.lazy.compactMap { [table] in table.certificates(for: $0) }
-            .first { $0.contains(0) } ?? [0]
-        var contexts: [[Int]: OpaquePointer] = unsafe [:]
-        for set in table.sets.union([initial]) {
-            guard let context = unsafe make(set) else {
-                unsafe contexts.values.forEach { unsafe SSL_CTX_free($0) }
-                return nil
-            }
-            unsafe contexts[set] = unsafe context
+        let beside = certificates[0].names.lazy.compactMap { table.certificates(for: $0) }.first { $0.contains(0) }
+        guard let initial = make(beside ?? [0]) else { return nil }
+        var contexts = [beside ?? [0]: initial]
+        for set in table.sets where contexts[set] == nil {
+            guard let context = make(set) else { return nil }
+            contexts[set] = context
         }
-        unsafe self.contexts = unsafe contexts
-        unsafe first = unsafe contexts[initial]!
-        unsafe contexts.values.forEach { context in
-            // Safe: the object outlives its contexts' use: each session keeps the TLSContext that owns it.
-            unsafe roost_tls_choose_by_name(context, Self.choose, Unmanaged.passUnretained(self).toOpaque())
+        self.table = table
+        self.requiresServerName = requiresServerName
+        self.initial = initial
+        self.contexts = contexts
+        for context in contexts.values {
+            // Safe: sessions keep the TLSContext that owns this object.
+            unsafe roost_tls_choose_by_name(context.pointer, Self.choose, Unmanaged.passUnretained(self).toOpaque())
         }
     }
 
-    deinit { unsafe contexts.values.forEach { unsafe SSL_CTX_free($0) } }
+    var first: OpaquePointer { unsafe initial.pointer }
 
     private static let choose: roost_tls_choose = { session, alert, argument in
         // Safe: the session and the alert are OpenSSL's for the length of the call, the object as said above.
         let choice = unsafe Unmanaged<CertificateChoice>.fromOpaque(argument!).takeUnretainedValue()
         let name = unsafe SSL_get_servername(session, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0) }
-        guard let set = name.flatMap(choice.table.certificates(for:)), let context = unsafe choice.contexts[set] else {
+        guard let set = name.flatMap(choice.table.certificates(for:)), let context = choice.contexts[set] else {
             guard choice.requiresServerName else { return SSL_TLSEXT_ERR_OK }
             unsafe alert?.pointee = SSL_AD_UNRECOGNIZED_NAME
             return SSL_TLSEXT_ERR_ALERT_FATAL
         }
-        if unsafe context != SSL_get_SSL_CTX(session), unsafe SSL_set_SSL_CTX(session, context) == nil {
+        if unsafe context.pointer != SSL_get_SSL_CTX(session), unsafe SSL_set_SSL_CTX(session, context.pointer) == nil {
             unsafe alert?.pointee = SSL_AD_INTERNAL_ERROR
             return SSL_TLSEXT_ERR_ALERT_FATAL
         }

@@ -35,13 +35,14 @@ extension TLSSession {
             unsafe X509_free(state.refused)
             unsafe state.refused = nil
         }
-        if state.socket.error != 0 {
-            return fail(.inputOutput, "the connection broke: \(OpenSSLErrors.errnoText(state.socket.error))")
-        }
-        if code == SSL_ERROR_ZERO_RETURN || code == SSL_ERROR_SYSCALL && state.socket.has_ended {
-            return fail(.peerClosed, "the peer ended the connection during the handshake")
-        }
+        // OpenSSL's own reason first: the alert that follows it may find the connection broken.
         guard let entry = entries.first(where: { $0.library == ERR_LIB_SSL }) ?? entries.first else {
+            if state.socket.error != 0 {
+                return fail(.inputOutput, "the connection broke: \(OpenSSLErrors.errnoText(state.socket.error))")
+            }
+            if code == SSL_ERROR_ZERO_RETURN || code == SSL_ERROR_SYSCALL && state.socket.has_ended {
+                return fail(.peerClosed, "the peer ended the connection during the handshake")
+            }
             return fail(.other, "OpenSSL gave no reason (SSL_get_error \(code))")
         }
         let text = entries.map(\.text).joined(separator: "; ")

@@ -3,8 +3,8 @@
 internal import CRoostTLS
 internal import CSSL
 
-/// A context of OpenSSL's while it is made: what is wrong goes to `files`.
-@safe struct ContextBuilder: ~Copyable {
+/// A context of OpenSSL's. While it is made, what is wrong goes to `files`.
+@safe final class OpenSSLContext {
     let pointer: OpaquePointer
 
     /// With ECDHE for forward secrecy and AEAD alone (RFC 9325 §4.2); AES with the shorter key first.
@@ -39,14 +39,7 @@ internal import CSSL
 
     deinit { unsafe SSL_CTX_free(pointer) }
 
-    /// Gives the context up: it is the caller's to free.
-    consuming func release() -> OpaquePointer {
-        let pointer = unsafe pointer
-        discard self
-        return unsafe pointer
-    }
-
-    borrowing func setCipherSuites(_ suites: String?, suites13: String?, _ files: inout CertificateFiles) {
+    func setCipherSuites(_ suites: String?, suites13: String?, _ files: inout CertificateFiles) {
         if let suites { setSuites12(suites, &files) }
         guard let suites13 else { return }
         if unsafe SSL_CTX_set_ciphersuites(pointer, suites13) != 1 || suites13.isEmpty {
@@ -58,7 +51,7 @@ internal import CSSL
     }
 
     /// OpenSSL passes over names that it does not know: each is looked at by itself.
-    private borrowing func setSuites12(_ suites: String, _ files: inout CertificateFiles) {
+    private func setSuites12(_ suites: String, _ files: inout CertificateFiles) {
         for name in suites.split(whereSeparator: { ":, ".contains($0) }) {
             if name.contains("@") {
                 files.report("TLS 1.2 cipher suites: \"\(name)\" is refused: the security level is 2; leave it out")
@@ -73,7 +66,7 @@ internal import CSSL
     }
 
     /// Adds a certificate, its chain and its key: one of each key type.
-    borrowing func use(_ certificate: CertificateFiles.Loaded, _ files: inout CertificateFiles) {
+    func use(_ certificate: CertificateFiles.Loaded, _ files: inout CertificateFiles) {
         ERR_clear_error()
         let source = certificate.source
         guard unsafe SSL_CTX_use_certificate(pointer, certificate.leaf.pointer) == 1 else {
@@ -104,7 +97,7 @@ internal import CSSL
     }
 
     /// Trusts what is signed by `authorities`, and tells clients so.
-    borrowing func trust(_ authorities: [X509Certificate], isServer: Bool) {
+    func trust(_ authorities: [X509Certificate], isServer: Bool) {
         for authority in authorities {
             unsafe _ = X509_STORE_add_cert(SSL_CTX_get_cert_store(pointer), authority.pointer)
             if isServer { unsafe _ = SSL_CTX_add_client_CA(pointer, authority.pointer) }
