@@ -83,7 +83,9 @@ let package = Package(
             path: "loadtest/LoadTesting", swiftSettings: strict + switching),
         .executableTarget(
             name: "loadtest",
-            dependencies: ["LoadTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "LoadTesting", "RoostIO", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "loadtest/Command", swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",

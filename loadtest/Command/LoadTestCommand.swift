@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import LoadTesting
+internal import RoostIO
 
 @main
 struct LoadTestCommand: AsyncParsableCommand {
@@ -13,7 +14,7 @@ struct LoadTestCommand: AsyncParsableCommand {
 
 /// What every test asks for.
 struct CommonArguments: ParsableArguments {
-    @Argument(help: "ws://host[:port]/path, or ws+unix:/path/of/socket:/path.") var url: String
+    @Argument(help: "ws://host[:port]/path, wss://… for TLS, or ws+unix:/path/of/socket:/path.") var url: String
     @Option(name: .shortAndLong, help: "Connections to open.") var connections = 100
     @Option(help: "Scheduler threads; 0: one for each core.") var schedulers = 0
     @Option(
@@ -23,6 +24,11 @@ struct CommonArguments: ParsableArguments {
     @Option(help: "A header of the upgrade request, 'Name: value'. May be given several times.") var header: [String] =
         []
     @Option(help: "A subprotocol to offer. May be given several times.") var subprotocol: [String] = []
+    @Option(
+        help: "PEM file of the authorities that a wss:// server's certificate may be from; without it the system's.")
+    var ca: String?
+    @Flag(help: "Take any certificate of a wss:// server.") var insecure = false
+    @Flag(help: "Offer compression (permessage-deflate).") var compress = false
     @Option(help: "Seconds a connection may take to open.") var connectTimeout = 10.0
     @Option(help: "Connection attempts under way at one time.") var connecting = 1_000
     @Option(help: "The server's process id, where it is on this machine: reports its CPU time and memory.")
@@ -43,6 +49,9 @@ struct CommonArguments: ParsableArguments {
         target.sourceAddresses = sourceAddress
         target.headers = header
         target.subprotocols = subprotocol
+        target.tls.caFile = ca
+        target.tls.verifiesCertificate = !insecure
+        target.isCompressed = compress
         target.connectTimeout = .seconds(connectTimeout)
         target.connectingCountMax = connecting
         target.serverPid = serverPid

@@ -45,7 +45,9 @@ package struct ConformanceRun {
         let outcome = await withCheckedContinuation {
             (continuation: CheckedContinuation<ConformanceHandler.Outcome, Never>) in
             do {
-                try client.endpoint(endpoint, limits: limits) { ConformanceHandler(continuation) }.connect()
+                try client.endpoint(endpoint, limits: limits, compression: CompressionPolicy()) {
+                    ConformanceHandler(continuation)
+                }.connect()
             } catch {
                 continuation.resume(returning: ConformanceHandler.Outcome(failure: "\(error)"))
             }

@@ -3,7 +3,7 @@
 internal import Histogram
 internal import Logging
 internal import Roost
-internal import RoostIO
+package import RoostIO
 internal import RoostRuntime
 internal import Synchronization
 
@@ -16,6 +16,10 @@ package struct TargetOptions: Sendable {
     /// `Name: value` lines for the upgrade request.
     package var headers: [String] = []
     package var subprotocols: [String] = []
+    /// Whom a `wss://` server must prove to be.
+    package var tls = TLSClientConfiguration()
+    /// Offers compression (permessage-deflate).
+    package var isCompressed = false
     /// Scheduler threads; 0: one for each core.
     package var schedulerCount = 0
     /// From a connection's beginning to the server's answer.
@@ -84,7 +88,8 @@ final class Generator {
         }
         let shares = shares
         return try client.endpoint(
-            WebSocketURL(options.url), subprotocols: options.subprotocols, headers: fields, limits: limits
+            WebSocketURL(options.url), subprotocols: options.subprotocols, headers: fields, limits: limits,
+            compression: options.isCompressed ? CompressionPolicy() : .off, tls: options.tls
         ) {
             make(shares[SchedulerRef.running.index])
         }

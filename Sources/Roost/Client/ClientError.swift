@@ -14,18 +14,20 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A header, subprotocol or target that cannot stand in a request.
     case invalidRequest(String)
     case invalidLimits([String])
+    /// Files of a `TLSClientConfiguration` that cannot be used.
+    case invalidTLS([String])
 
     public var description: String {
         switch self {
         case .invalidURL(let url, let rule): "'\(url)' is no WebSocket URL: \(rule)"
-        case .unsupportedScheme(let url, "wss"): "'\(url)': TLS is not supported by this client yet; use a ws:// URL"
-        case .unsupportedScheme(let url, let scheme): "'\(url)': the scheme '\(scheme)' is not WebSocket's; use ws://"
+        case .unsupportedScheme(let url, let scheme):
+            "'\(url)': the scheme '\(scheme)' is not WebSocket's; use ws:// or wss://"
         case .unknownHost(let name, let cause):
             "host '\(name)' was not found: \(cause); check the name, or give an address"
         case .invalidSource(let text):
             "source address '\(text)' is no IPv4 or IPv6 address of this machine's; write one without a port"
         case .invalidRequest(let problem): problem
-        case .invalidLimits(let problems): problems.joined(separator: "\n")
+        case .invalidLimits(let problems), .invalidTLS(let problems): problems.joined(separator: "\n")
         }
     }
 }

@@ -28,34 +28,47 @@ public final class RoostClient: Sendable {
     /// Checks a URL and what goes with it, once for all connections to it. Looks names up, for which it may block the
     /// calling thread.
     ///
-    /// `handler` makes the handler of each connection, in the connection's process.
+    /// `handler` makes the handler of each connection, in the connection's process. `tls` says whom a `wss://` server
+    /// must prove to be; reads its files.
     public func endpoint<Handler: ConnectionHandler & SendableMetatype>(
         _ url: WebSocketURL, subprotocols: [String] = [], headers: [HeaderField] = [],
         limits: ConnectionLimits = ConnectionLimits(), restart: RestartPolicy = .close,
-        compression: CompressionPolicy = .off,
+        compression: CompressionPolicy = .off, tls: TLSClientConfiguration = TLSClientConfiguration(),
         handler: @escaping @Sendable () -> Handler
     ) throws(ClientError) -> ClientEndpoint {
         var problems: [String] = []
         limits.validate("limits", &problems)
+        compression.validate("limits", &problems)
         guard problems.isEmpty else { throw .invalidLimits(problems) }
+        let context: TLSClientContext?
+        do throws(TLSError) {
+            context = url.isSecure ? try TLSClientContext(tls) : nil
+        } catch {
+            throw .invalidTLS(error.problems)
+        }
         let target = ClientTarget(
-            url: url, address: try NameLookup.resolve(url.host), subprotocols: subprotocols, headers: headers)
+            url: url, address: try NameLookup.resolve(url.host), subprotocols: subprotocols, headers: headers,
+            deflate: compression.offered, tls: context)
         do throws(ClientHandshakeError) {
             _ = try target.handshake()
         } catch {
             throw .invalidRequest("\(error)")
         }
-        let route = Route(url.target, limits: limits, restart: restart, compression: compression, target: target) { _ in handler() }
+        let route = Route(url.target, limits: limits, restart: restart, compression: compression, target: target) { _ in
+            handler()
+        }
         return ClientEndpoint(client: self, route: route)
     }
 
     /// Opens one connection. For many to the same URL make an `endpoint` once.
     public func connect<Handler: ConnectionHandler & SendableMetatype>(
         to url: String, from source: String? = nil, subprotocols: [String] = [], headers: [HeaderField] = [],
-        limits: ConnectionLimits = ConnectionLimits(), handler: @escaping @Sendable () -> Handler
+        limits: ConnectionLimits = ConnectionLimits(), compression: CompressionPolicy = .off,
+        tls: TLSClientConfiguration = TLSClientConfiguration(), handler: @escaping @Sendable () -> Handler
     ) throws(ClientError) {
         let endpoint = try endpoint(
-            WebSocketURL(url), subprotocols: subprotocols, headers: headers, limits: limits, handler: handler)
+            WebSocketURL(url), subprotocols: subprotocols, headers: headers, limits: limits, compression: compression,
+            tls: tls, handler: handler)
         endpoint.connect(from: try source.map { text throws(ClientError) in try ClientEndpoint.source(text) })
     }
 
@@ -119,11 +132,13 @@ struct ClientTarget: Sendable {
     let address: SocketAddress
     let subprotocols: [String]
     let headers: [HeaderField]
+    let deflate: DeflatePolicy?
+    let tls: TLSClientContext?
 
     /// The opening handshake of a new connection.
     func handshake() throws(ClientHandshakeError) -> ClientHandshake {
         try ClientHandshake(
             host: url.hostHeader, target: url.target, random: (.random(in: 0 ... .max), .random(in: 0 ... .max)),
-            subprotocols: subprotocols, extraFields: headers)
+            subprotocols: subprotocols, deflate: deflate, extraFields: headers)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where a client connects to: `ws://host[:port][/path][?query]` (RFC 6455 §3), or `ws+unix:/path/of/socket:/path`.
+/// Where a client connects to: `ws://host[:port][/path][?query]`, `wss://…` for TLS (RFC 6455 §3), or
+/// `ws+unix:/path/of/socket:/path`.
 public struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
     /// How the host is reached.
     public enum Host: Sendable, Hashable {
@@ -11,6 +12,8 @@ public struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
     }
 
     public let host: Host
+    /// The connection is made over TLS.
+    public let isSecure: Bool
     /// Path and query as they stand in the request; at least `/`.
     public let target: String
     private let text: String
@@ -19,16 +22,19 @@ public struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
         self.text = text
         if let rest = Self.after("ws+unix:", in: text) ?? Self.after("unix:", in: text) {
             (host, target) = try Self.parseUnix(rest, text)
+            isSecure = false
             return
         }
-        if Self.after("wss:", in: text) != nil { throw .unsupportedScheme(text, scheme: "wss") }
-        guard let rest = Self.after("ws://", in: text) else {
+        let secureRest = Self.after("wss://", in: text)
+        isSecure = secureRest != nil
+        guard let rest = secureRest ?? Self.after("ws://", in: text) else {
             let scheme = text.firstRange(of: "://").map { String(text[..<$0.lowerBound]) }
             if let scheme { throw .unsupportedScheme(text, scheme: scheme) }
             throw .invalidURL(text, "it must begin with ws://, as in ws://127.0.0.1:9001/echo")
         }
         let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
-        host = try Self.parseAuthority(String(rest[..<end]), text)
+        host = try Self.parseAuthority(
+            String(rest[..<end]), text, defaultPort: secureRest == nil ? Self.defaultPort : Self.defaultSecurePort)
         target = try Self.checkTarget(rest[end...], text)
     }
 
@@ -37,14 +43,23 @@ public struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
         switch host {
         case .network(let name, let port):
             let shown = name.contains(":") ? "[\(name)]" : name
-            return port == Self.defaultPort ? shown : "\(shown):\(port)"
+            return port == (isSecure ? Self.defaultSecurePort : Self.defaultPort) ? shown : "\(shown):\(port)"
         case .unix: return "localhost"
+        }
+    }
+
+    /// The name that a TLS server is to prove it has.
+    var serverName: String {
+        switch host {
+        case .network(let name, _): name
+        case .unix: "localhost"
         }
     }
 
     public var description: String { text }
 
     private static let defaultPort: UInt16 = 80
+    private static let defaultSecurePort: UInt16 = 443
 
     private static func after(_ prefix: String, in text: String) -> Substring? {
         guard text.prefix(prefix.count).lowercased() == prefix else { return nil }
@@ -63,7 +78,9 @@ public struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
         return (.unix(path: path), try checkTarget(rest[colon...].dropFirst(), text))
     }
 
-    private static func parseAuthority(_ authority: String, _ text: String) throws(ClientError) -> Host {
+    private static func parseAuthority(
+        _ authority: String, _ text: String, defaultPort: UInt16
+    ) throws(ClientError) -> Host {
         guard !authority.contains("@") else {
             throw .invalidURL(text, "user names are not supported; send a header instead")
         }

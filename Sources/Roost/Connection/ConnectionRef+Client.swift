@@ -45,7 +45,10 @@ extension ConnectionRef {
         }
         if process.isExiting || listener.isDraining { return connectFailed("the client is closing") }
         if state.phase == .connecting { established(process, scheduler) }
-        while state.phase == .handshake, state.flags.contains(.readable) { readResponse(process, scheduler) }
+        if state.phase == .handshake, state.stage == .tls { secure(process, scheduler) }
+        while state.phase == .handshake, state.stage != .tls, state.flags.contains(.readable) {
+            readResponse(process, scheduler)
+        }
     }
 
     private func connectSocket(_ process: ProcessRef, _ scheduler: SchedulerRef) {
@@ -71,10 +74,28 @@ extension ConnectionRef {
             return connectFailed(
                 ConnectFailure.describe(state.peer, from: state.extras?.source, step: "connect", errno: code))
         }
+        state.phase = .handshake
+        guard let target = route.target, let context = target.tls else { return request(process, scheduler) }
+        state.tls = TLSSession(client: context, descriptor: state.descriptor, serverName: target.url.serverName)
+        guard state.tls != nil else { return connectFailed("no TLS session: memory is short, or the host is no name") }
+        state.stage = .tls
+        state.flags.insert(.readable)
+    }
+
+    /// The TLS handshake; the upgrade request follows it.
+    private func secure(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard state.flags.contains(.readable), case .goesOn = handshakeSecurely(process, scheduler) else {
+            if state.phase == .lingering { state.phase = .closed }
+            return
+        }
+        request(process, scheduler)
+        state.flags.insert(.readable)
+    }
+
+    private func request(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         do throws(ClientHandshakeError) {
             guard let handshake = try route.target?.handshake() else { return connectFailed("no request") }
             extras.clientHandshake = handshake
-            state.phase = .handshake
             sendRaw(handshake.request, process, scheduler)
         } catch {
             connectFailed("\(error)")

@@ -338,7 +338,9 @@ extension ConnectionRef {
         _ bytes: UnsafeMutableRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
     ) -> Int {
         var consumed = 0
-        while consumed < bytes.count, state.phase == .open, state.closing.mayReceive, state.flags.isDisjoint(with: .isHeld) {
+        while consumed < bytes.count, state.phase == .open, state.closing.mayReceive,
+            state.flags.isDisjoint(with: .isHeld)
+        {
             let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[consumed...])
             let event = unsafe state.decoder.decode(rest)
             consumed += event.consumedByteCount

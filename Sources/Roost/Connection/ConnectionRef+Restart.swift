@@ -115,7 +115,8 @@ extension ConnectionRef {
             state.residue, state.assembly, state.delivering, state.inflated, state.outbound,
             state.extras?.waiting ?? ByteBlock(),
         ]
-        process.charge(byteCount: Int(state.blockByteCount) + compressorByteCount + blocks.reduce(0) { $0 + Int($1.capacity) })
+        process.charge(
+            byteCount: Int(state.blockByteCount) + compressorByteCount + blocks.reduce(0) { $0 + Int($1.capacity) })
         state.flags.insert(isAllowed && state.phase == .open ? .mustRestartHandler : .mustReportCrash)
         state.flags.insert(.readable)
         if listener.isDraining { scheduler.tellToExit(process, .shutdown) }
