@@ -131,7 +131,12 @@ extension ConnectionRef {
             switch unsafe SystemCalls.receive(state.descriptor, into: buffer) {
             case .bytes: continue
             case .wouldBlock: state.flags.remove(.readable)
-            case .endOfStream, .failed:
+            case .endOfStream:
+                state.flags.remove(.readable)
+                state.flags.insert(.hasPeerEnded)
+                // It may still read what waits for it.
+                if state.outbound.isEmpty { state.phase = .closed }
+            case .failed:
                 state.flags.remove(.readable)
                 state.flags.insert(.hasPeerEnded)
                 state.phase = .closed

@@ -246,7 +246,9 @@ extension ConnectionRef {
     func serveWhileHandlerWaits(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         let wake = process.peekWakeFlags()
         let isDue = state.timerDeadline <= scheduler.now
-        guard isDue || hasUndecoded || !wake.isDisjoint(with: [.readable, .writable, .hangup]) else { return }
+        guard isDue || hasUndecoded || isUnread || !wake.isDisjoint(with: [.readable, .writable, .hangup]) else {
+            return
+        }
         guard state.phase == .open || state.phase == .lingering else { return }
         if wake.contains(.writable) {
             noteWritable()
@@ -273,6 +275,12 @@ extension ConnectionRef {
     /// A callback stands before bytes that were read with those it handles: a ping or a close may be among them.
     private var hasUndecoded: Bool {
         state.readCursor < state.readEnd && state.flags.contains(.isInCallback) && state.flags.isDisjoint(with: .isHeld)
+    }
+
+    /// The socket has more than was read before the callback, its end perhaps: it will not say so again.
+    private var isUnread: Bool {
+        state.flags.contains(.readable)
+            && state.flags.isDisjoint(with: [.isPaused, .isThrottled, .hasPendingClose, .hasPeerEnded])
     }
 
     /// The last frame has left: the peer need not wait for the callback to learn so.

@@ -120,7 +120,12 @@ extension ConnectionRef {
         state.flags.insert(isAllowed && state.phase == .open ? .mustRestartHandler : .mustReportCrash)
         state.flags.insert(.readable)
         if listener.isDraining { scheduler.tellToExit(process, .shutdown) }
-        if scheduler.rewatch(state.descriptor, for: process) != 0 { state.flags.insert(.hasHangup) }
+        let code = scheduler.rewatch(state.descriptor, for: process)
+        if code != 0 {
+            // Nothing would ever be heard of it again.
+            noteReason(CloseReason(.registrationFailed, message: "epoll_ctl: errno \(code)"))
+            state.phase = .closed
+        }
         armTimer(process, scheduler)
     }
 
