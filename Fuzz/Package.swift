@@ -27,5 +27,6 @@ let package = Package(
         .target(name: "RoostHTTP", swiftSettings: settings),
         .target(name: "RoostWebSocket", dependencies: ["CSSL", "RoostHTTP"], swiftSettings: settings),
         fuzzer("FuzzFrames"), fuzzer("FuzzHeads"), fuzzer("FuzzText"),
+        fuzzer("FuzzProxy"),
     ]
 )
