@@ -28,5 +28,6 @@ let package = Package(
         .target(name: "RoostHTTP", swiftSettings: settings),
         .target(name: "RoostWebSocket", dependencies: ["CSSL", "CZlib", "RoostHTTP"], swiftSettings: settings),
         fuzzer("FuzzFrames"), fuzzer("FuzzHeads"), fuzzer("FuzzText"),
+        fuzzer("FuzzProxy"),
     ]
 )

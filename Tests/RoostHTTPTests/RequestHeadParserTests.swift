@@ -59,7 +59,15 @@ import Testing
             ("GET", HTTPError.malformedRequestLine), ("GET /", .malformedRequestLine),
             ("GET  / HTTP/1.1", .malformedRequestLine),
             (" GET / HTTP/1.1", .malformedRequestLine), ("G@T / HTTP/1.1", .malformedRequestLine),
-            ("GET / HTTP/1.1 ", .malformedVersion), ("GET /  HTTP/1.1", .malformedVersion),
+            ("GET /\u{0B}HTTP/1.1", .controlCharacter(0x0B)), ("GET /\tHTTP/1.1", .malformedRequestLine),
+            ("GET / HTTP/1.1\t", .malformedVersion), ("GET / HTTP/11.1", .malformedVersion),
+            ("GET / HTTP/1.", .malformedVersion), ("GET / HTTP/01.1", .malformedVersion),
+            ("GET / HTTP/1.1HTTP/1.1", .malformedVersion), ("GET / HTTP/1.1 HTTP/1.1", .malformedVersion),
+            ("GET / Http/1.1", .malformedVersion), ("GET / HTTPS/1.1", .malformedVersion),
+            ("GET / HTTP/+1.1", .malformedVersion), ("GET / HTTP/3.0", .unsupportedVersion(major: 3, minor: 0)),
+            ("GET / HTTP/1.9", .unsupportedVersion(major: 1, minor: 9)), ("", .malformedRequestLine),
+            ("GET:/ HTTP/1.1", .malformedRequestLine), ("GET / HTTP/1.1 ", .malformedVersion),
+            ("GET /  HTTP/1.1", .malformedVersion),
             ("GET / a HTTP/1.1", .malformedVersion), ("GET / HTTP/1", .malformedVersion),
             ("GET / http/1.1", .malformedVersion),
             ("GET / HTTP/1.10", .malformedVersion), ("GET / HTTP/a.1", .malformedVersion),
@@ -73,6 +81,12 @@ import Testing
         ])
     func refusesRequestLines(line: String, error: HTTPError) {
         #expect(parse("\(line)\r\nHost: a\r\n\r\n") == .failure(error))
+    }
+
+    @Test("HTTP/0.9 is refused at the end of its line")
+    func refusesHTTP09() {
+        #expect(parse("GET /\r\n") == .failure(.malformedRequestLine))
+        #expect(parse("GET / \r\n") == .failure(.malformedVersion))
     }
 
     @Test("RFC 9113 §3.4: the preface of HTTP/2 is answered with 505")

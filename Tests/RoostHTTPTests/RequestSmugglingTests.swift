@@ -11,11 +11,31 @@ import Testing
             ("Content-Length: 5, 5\r\n", .invalidContentLength), ("Content-Length: +5\r\n", .invalidContentLength),
             ("Content-Length: -5\r\n", .invalidContentLength), ("Content-Length: 0x5\r\n", .invalidContentLength),
             ("Content-Length:\r\n", .invalidContentLength), ("Content-Length: 5 5\r\n", .invalidContentLength),
+            ("Content-Length: 5;\r\n", .invalidContentLength), ("Content-Length: 5,\r\n", .invalidContentLength),
+            ("Content-Length: 5.0\r\n", .invalidContentLength), ("Content-Length: 5e0\r\n", .invalidContentLength),
+            ("Content-Length: \"5\"\r\n", .invalidContentLength), ("Content-Length: 5\t5\r\n", .invalidContentLength),
+            ("Content-Length: \u{665}\r\n", .invalidContentLength), ("Content-Length: 5_0\r\n", .invalidContentLength),
+            ("Content-Length: - 5\r\n", .invalidContentLength), ("Content-Length: 5,6\r\n", .invalidContentLength),
+            ("Content-Length:\r\nContent-Length: 5\r\n", .repeatedContentLength),
+            ("Content-Length: x\r\nTransfer-Encoding: x\r\n", .contentLengthWithTransferEncoding),
             ("Content-Length: 9223372036854775808\r\n", .invalidContentLength),
             ("Content-Length: 99999999999999999999999\r\n", .invalidContentLength),
             ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", .contentLengthWithTransferEncoding),
             ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", .contentLengthWithTransferEncoding),
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chunked\r\ntransfer-encoding: identity\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chunked, chunked\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chunked,\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: ,chunked\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: xchunked\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chunkedx\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: identity, chunked\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chunked, identity\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chunked;q=1\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chunked;\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chun ked\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: chunked\tx\r\n", .unsupportedTransferEncoding),
+            ("Transfer-Encoding: \u{FF43}hunked\r\n", .unsupportedTransferEncoding),
             ("Transfer-Encoding: gzip, chunked\r\n", .unsupportedTransferEncoding),
             ("Transfer-Encoding: identity\r\n", .unsupportedTransferEncoding),
             ("Transfer-Encoding: \"chunked\"\r\n", .unsupportedTransferEncoding),
@@ -27,13 +47,48 @@ import Testing
 
     @Test(
         "names that hide a length from one party are refused",
-        arguments: ["Content-Length ", "Content_Length\t", " Content-Length"])
+        arguments: [
+            "Content-Length ", "Content-Length\t", " Content-Length", "\tContent-Length", "Content-Length\0",
+            "X: y\rContent-Length", "X: y\nContent-Length", "X: y\r\n Content-Length", "X\nContent-Length",
+            "Content-Length\u{0B}", "\u{0C}Content-Length", "Content-Length\r", "Content Length", "Content-Length:\n",
+            "Content-Length: 4\n", "Content-\u{212A}ength", "X:\u{0B}Transfer-Encoding", "\"Content-Length\"",
+        ])
     func refusesHiddenNames(name: String) {
         #expect(parse("POST / HTTP/1.1\r\nHost: a\r\n\(name): 5\r\n\r\n").error?.status == .badRequest)
     }
 
+    @Test(
+        "a control character cannot make a coding look like another",
+        arguments: ["\u{0B}", "\0", "\u{0C}", "\u{7F}", "\u{08}"])
+    func refusesControlCharacters(text: String) throws {
+        let error = HTTPError.controlCharacter(try #require(text.utf8.first))
+        for value in [text + "chunked", "chunked" + text, " \(text) chunked", "chun\(text)ked"] {
+            #expect(parse("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \(value)\r\n\r\n") == .failure(error))
+        }
+    }
+
+    @Test(
+        "a name that only resembles one that counts does not count",
+        arguments: ["Content_Length", "Transfer_Encoding", "X-Host"])
+    func ignoresOtherNames(name: String) {
+        #expect(head("POST / HTTP/1.1\r\nHost: a\r\n\(name): 5\r\n\r\n").bodyFraming == .none)
+    }
+
+    @Test("RFC 9110 §5.5: whitespace around a value, tabs too, is no part of it")
+    func trimsValues() {
+        func framing(_ header: String) -> RequestHead.BodyFraming {
+            head("POST / HTTP/1.1\r\nHost:\ta\t\r\n\(header)\r\n\r\n").bodyFraming
+        }
+        #expect(framing("Content-Length: \t 5\t ") == .contentLength(5))
+        #expect(framing("Content-Length:5") == .contentLength(5))
+        #expect(framing("Transfer-Encoding:\tchunked \t") == .chunked)
+    }
+
     @Test("RFC 9112 §6.1: Transfer-Encoding in HTTP/1.0 is refused")
     func refusesTransferEncodingInHTTP10() {
+        let both = "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"
+        #expect(parse("POST / HTTP/1.0\r\n\(both)\r\n") == .failure(.transferEncodingInHTTP10))
+        #expect(parse("POST / HTTP/1.0\r\nTransfer-Encoding: identity\r\n\r\n") == .failure(.transferEncodingInHTTP10))
         #expect(
             parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n") == .failure(.transferEncodingInHTTP10))
     }
