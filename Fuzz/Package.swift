@@ -27,7 +27,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "RoostHTTP", swiftSettings: settings),
         .target(name: "RoostWebSocket", dependencies: ["CSSL", "CZlib", "RoostHTTP"], swiftSettings: settings),
-        fuzzer("FuzzFrames"), fuzzer("FuzzHeads"), fuzzer("FuzzText"),
-        fuzzer("FuzzProxy"),
+        fuzzer("FuzzDeflate"), fuzzer("FuzzFrames"), fuzzer("FuzzHeads"), fuzzer("FuzzMessages"), fuzzer("FuzzProxy"),
+        fuzzer("FuzzText"),
     ]
 )

@@ -70,7 +70,7 @@ private func describe(_ head: RequestHead) -> String {
         text += "\(header.name): \(header.value);\(head.headers.contains(token: "upgrade", in: header.name))"
     }
     text += describeClient(head)
-    switch ServerHandshake.evaluate(head, supportedSubprotocols: ["chat", "v1"]) {
+    switch ServerHandshake.evaluate(head, supportedSubprotocols: ["chat", "v1"], deflate: DeflatePolicy()) {
     case .refuse(let refusal): text += String(decoding: refusal.response(), as: UTF8.self)
     case .accept(let acceptance):
         let response = ServerHandshake.response(acceptance)
@@ -85,7 +85,10 @@ private func describe(_ head: RequestHead) -> String {
 
 /// Everything a client learns from `bytes`, as text.
 private func describeResponse(_ bytes: [UInt8], ends: [Int]) -> String {
-    guard let client = try? ClientHandshake(host: "h", target: "/", random: (1, 2), subprotocols: ["chat"]) else {
+    guard
+        let client = try? ClientHandshake(
+            host: "h", target: "/", random: (1, 2), subprotocols: ["chat"], deflate: DeflatePolicy())
+    else {
         preconditionFailure("a fixed request cannot be made")
     }
     var parser = ResponseHeadParser(limits: limits)
@@ -96,7 +99,7 @@ private func describeResponse(_ bytes: [UInt8], ends: [Int]) -> String {
         case .head(let head, let consumedByteCount):
             let fields = head.headers.map { "\($0.name): \($0.value)" }.joined(separator: "\n")
             do throws(ClientHandshakeError) {
-                return "\(fields) \(consumedByteCount) \(try client.check(head).subprotocol ?? "-")"
+                return "\(fields) \(consumedByteCount) \(try client.check(head))"
             } catch {
                 return "\(fields) \(consumedByteCount) \(error)"
             }
