@@ -213,6 +213,8 @@ package struct TLSNegotiated: Equatable, Sendable {
                 return false
             }
             state.closeNotice = .done
+            // An alert leaves the buffer that it was written from behind.
+            unsafe _ = SSL_free_buffers(state.ssl)
             return true
         }
     }
