@@ -7,6 +7,8 @@ DESTDIR ?=
 ARGS ?=
 FIGURES ?=
 FUZZ_SECONDS ?= 60
+# Where `make dev-cert` puts what it makes.
+DIRECTORY ?= .build/dev-cert
 
 # One way to build for release, so that what is tested and measured is what is installed.
 RELEASE := -c release --static-swift-stdlib
@@ -15,7 +17,7 @@ CC := $(shell command -v cc || command -v clang)
 BENCH := Benchmarks/.build
 
 .PHONY: help run release test prove simulate bench bench-tools lint format build sanitize fuzz conformance install \
-    deps clean
+    deps dev-cert clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -79,6 +81,9 @@ install: deps ## install roost into PREFIX (/usr/local) and its configuration in
 	install -D -m 755 $(ROOST) $(DESTDIR)$(PREFIX)/bin/roost
 	[ -e $(DESTDIR)$(SYSCONFDIR)/roost/roost.yaml ] || \
 	    install -D -m 644 config/roost.yaml $(DESTDIR)$(SYSCONFDIR)/roost/roost.yaml
+
+dev-cert: ## an authority and a certificate for localhost, for development; DIRECTORY=.build/dev-cert
+	@Scripts/dev-cert $(DIRECTORY)
 
 clean: ## remove what was built
 	rm -rf .build $(BENCH) Benchmarks/NIOEcho/.build Fuzz/.build Examples/*/.build

@@ -28,10 +28,18 @@ static int bio_read(BIO *bio, char *bytes, int count) {
   roost_tls_socket *s = BIO_get_data(bio);
   BIO_clear_retry_flags(bio);
   s->is_empty = false;
+  if (s->allowance <= 0) {
+    s->is_drained = false;
+    BIO_set_retry_read(bio);
+    return -1;
+  }
   for (;;) {
     ssize_t received = recv(s->descriptor, bytes, (size_t)count, 0);
     s->is_drained = received < count;
-    if (received > 0) return (int)received;
+    if (received > 0) {
+      s->allowance -= received;
+      return (int)received;
+    }
     if (received == 0) {
       s->has_ended = true;
       return 0;

@@ -24,6 +24,7 @@ struct X509_name_st;
 typedef struct {
   int descriptor;     // the caller's: the BIO never closes it
   int error;          // errno of the call that broke the connection; 0: none did
+  int64_t allowance;  // bytes that recv(2) may still take; then a retry is asked for as if the socket were empty
   bool has_ended;     // the peer has ended its side: recv(2) returned 0
   bool is_empty;      // the last recv(2) found nothing (EAGAIN)
   bool is_drained;    // it found nothing, or less than it asked for: the next byte will be announced

@@ -6,8 +6,10 @@ internal import Glibc
 internal import RoostRuntime
 
 extension TLSSession {
-    /// Records without data in one `receive`: nobody honest sends more. (Each new key costs us more than the peer.)
-    static let barrenRecordCountMax = 32
+    /// Bytes on the wire without a byte of data in them that one `receive` puts up with. Nobody honest sends as many,
+    /// and a peer that updates its keys as fast as it can would keep this thread for good (RFC 8446 §4.6.3 sets no
+    /// limit, and neither does OpenSSL).
+    static let barrenByteCountMax = 65_536
 
     /// Reads until the buffer is full or nothing more is there. Bytes that came before an end or a failure come first,
     /// and that at the next call.
@@ -18,8 +20,8 @@ extension TLSSession {
         return withoutOwner {
             state.socket.is_drained = false
             state.socket.is_empty = false
+            state.socket.allowance = Int64(buffer.count + Self.barrenByteCountMax)
             var filled = 0
-            var barrenRecordCount = 0
             while true {
                 var count = 0
                 ERR_clear_error()
@@ -34,9 +36,9 @@ extension TLSSession {
                 let outcome: TLSReadOutcome
                 switch unsafe SSL_get_error(state.ssl, result) {
                 case SSL_ERROR_WANT_READ:
-                    if isDrained { return filled > 0 ? .bytes(filled, isDrained: true) : .wouldBlock }
-                    barrenRecordCount += 1
-                    if barrenRecordCount <= Self.barrenRecordCountMax { continue }
+                    if filled > 0 { return .bytes(filled, isDrained: isDrained) }
+                    if state.socket.is_empty { return .wouldBlock }
+                    // The allowance is used up.
                     outcome = .failed(fail(.other, "the peer sends messages without data, one after the other"))
                 case SSL_ERROR_WANT_WRITE:
                     return filled > 0 ? .bytes(filled, isDrained: false) : .wantsWrite
@@ -70,6 +72,7 @@ extension TLSSession {
         precondition(bytes.count >= heldByteCount, "TLSSession.send: \(heldByteCount) bytes are held")
         if let failure = state.failure { return .failed(failure) }
         return withoutOwner {
+            state.socket.allowance = Int64(Self.barrenByteCountMax)
             var sent = 0
             while sent < bytes.count {
                 // With what is held and nothing behind it: OpenSSL would count that as begun, too.

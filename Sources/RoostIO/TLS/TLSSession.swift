@@ -127,7 +127,8 @@ package struct TLSNegotiated: Equatable, Sendable {
         unsafe made.initialize(
             to: State(
                 socket: roost_tls_socket(
-                    descriptor: descriptor, error: 0, has_ended: false, is_empty: false, is_drained: false),
+                    descriptor: descriptor, error: 0, allowance: 0, has_ended: false, is_empty: false, is_drained: false
+                ),
                 ssl: ssl, context: keeper, readEnd: nil, failure: nil, refused: nil, expectedName: name))
         // Safe: `socket` is the first field.
         guard
@@ -180,6 +181,7 @@ package struct TLSNegotiated: Equatable, Sendable {
         if let failure = state.failure { return .failed(failure) }
         return withoutOwner {
             ERR_clear_error()
+            state.socket.allowance = Int64.max  // OpenSSL limits what a handshake may consist of
             let result = unsafe SSL_do_handshake(state.ssl)
             if result == 1 {
                 state.isEstablished = true
@@ -211,6 +213,8 @@ package struct TLSNegotiated: Equatable, Sendable {
                 return false
             }
             state.closeNotice = .done
+            // An alert leaves the buffer that it was written from behind.
+            unsafe _ = SSL_free_buffers(state.ssl)
             return true
         }
     }
