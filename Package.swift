@@ -61,10 +61,12 @@ let package = Package(
             swiftSettings: strict + switching),
         .target(name: "RoostDemoChecked", swiftSettings: strict),
         .target(name: "RoostDemo", dependencies: ["Roost", "RoostDemoChecked"], swiftSettings: strict + preemptible),
+        .target(name: "RoostAdmin", dependencies: ["Roost"], swiftSettings: strict),
         .target(
             name: "RoostDaemon",
             dependencies: [
-                "Roost", "RoostDemo", "RoostIO", .product(name: "Configuration", package: "swift-configuration"),
+                "Roost", "RoostAdmin", "RoostDemo", "RoostHTTP", "RoostIO",
+                .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -102,9 +104,14 @@ let package = Package(
         .testTarget(
             name: "RoostCommandTests",
             dependencies: [
-                "RoostDaemon", "RoostDemo", "Roost", "roost", .product(name: "Logging", package: "swift-log"),
+                "RoostDaemon", "RoostAdmin", "RoostDemo", "Roost", "roost",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RoostAdminTests",
+            dependencies: ["RoostAdmin", "Roost", "RoostHTTP", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         // Handlers that loop and trap on purpose, built as a user's are.
         .target(

@@ -7,7 +7,7 @@ internal import RoostDaemon
 @main
 enum Main {
     static func main() {
-        StopSignals.wait {
+        DaemonSignals.wait {
             await RoostCommand.main()  // exits by itself but for success
             return .success
         }
@@ -36,11 +36,11 @@ struct FileOption: ParsableArguments {
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Serve WebSocket connections.",
+        abstract: "Serve WebSockets, and health, metrics and pages over HTTP.",
         discussion: """
             Prints `listening on ADDRESS` for each listener, then its routes; logs to standard error. SIGTERM or \
             SIGINT drains: no new connections, close code 1001 for the others, until all are gone or drain-timeout \
-            is over. A second signal stops at once.
+            is over. A second signal stops at once. SIGHUP reads certificates and pages again; settings stay.
 
             Exit codes: 0 drained, 1 could not start or stopped at once, 64 wrong command line, 75 drained to be \
             started again because crashed handlers have lost too much memory, 78 wrong configuration.
@@ -54,6 +54,12 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var file: FileOption
     @Option(help: ArgumentHelp("\(listenHelp)", valueName: "address"))
     var listen: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "TLS: the certificate with those it is signed with, in PEM; needs --tls-key.", valueName: "file"))
+    var tlsChain: String?
+    @Option(help: ArgumentHelp("TLS: the private key of --tls-chain, in PEM.", valueName: "file"))
+    var tlsKey: String?
     @Option(help: ArgumentHelp("Scheduler threads, 0 to 64; 0, the default: one for each core.", valueName: "count"))
     var schedulers: String?
     @Option(help: ArgumentHelp("Largest message of a client, as in 65536 or 1MiB (the default).", valueName: "bytes"))
@@ -69,6 +75,8 @@ struct Serve: AsyncParsableCommand {
         settings.schedulers = schedulers
         settings.maxMessageBytes = maxMessage
         settings.logLevel = logLevel
+        settings.tlsChain = tlsChain
+        settings.tlsKey = tlsKey
         settings.isDemo = demo
         let status = await Daemon.serve(
             configFile: file.config, commandLine: settings, environment: ProcessInfo.processInfo.environment)
@@ -79,7 +87,9 @@ struct Serve: AsyncParsableCommand {
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check the configuration: every problem at once, or what it comes to.",
-        discussion: "Opens no socket. Exit codes: 0 right, 64 wrong command line, 78 wrong configuration.")
+        discussion:
+            "Reads every file that it names, and opens no socket. Exit codes: 0 right, 64 wrong command line, 78 wrong configuration."
+    )
 
     @OptionGroup var file: FileOption
 

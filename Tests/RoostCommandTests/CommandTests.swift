@@ -69,6 +69,57 @@ import Testing
         #expect(run.errors.contains("message=stopped drain.cut-off=0"))
     }
 
+    @Test("SIGHUP has pages read again and never ends the daemon; what fails is logged") func reloads() throws {
+        let page = try TemporaryFile("one")
+        let file = try TemporaryFile("routes: [{path: /, kind: page, file: \(page.path)}]\n")
+        let command = try Command(["serve", "--listen", "127.0.0.1:0", "--config", file.path])
+        _ = try command.address()
+        command.signal(SIGHUP)
+        #expect(command.log(through: "reloaded").contains("level=notice message=\"pages reloaded\" reload.count=1"))
+        try FileManager.default.removeItem(atPath: page.path)
+        command.signal(SIGHUP)
+        let log = command.log(through: "reload.problem")
+        #expect(log.contains("level=error message=\"reload failed: the old pages stay\""))
+        #expect(log.contains("\(file.path):1: file: \(page.path) cannot be opened: No such file or directory"))
+        command.signal(SIGTERM)
+        #expect(command.finish().status == 0)
+    }
+
+    @Test("a page that cannot be read is EX_CONFIG, with its line", arguments: ["serve", "check"])
+    func namesMissingPages(subcommand: String) throws {
+        let file = try TemporaryFile("routes:\n  - path: /\n    kind: page\n    file: /nonexistent/x.html\n")
+        let run = try Command([subcommand, "--config", file.path]).finish()
+        #expect(run.status == 78)
+        #expect(
+            run.errors
+                == "roost: \(file.path):4: file: /nonexistent/x.html cannot be opened: No such file or directory\n")
+    }
+
+    @Test("half a certificate on the command line is EX_USAGE", arguments: ["--tls-chain", "--tls-key"])
+    func refusesHalfCertificates(option: String) throws {
+        let run = try Command(["serve", "--listen", "127.0.0.1:0", option, "x.pem"]).finish()
+        #expect(run.status == 64)
+        #expect(run.errors.hasPrefix("roost: \(option) needs --tls-\(option == "--tls-key" ? "chain" : "key"): "))
+    }
+
+    @Test("listeners have routes and numbers of their own") func servesListeners() throws {
+        let file = try TemporaryFile(
+            """
+            listeners:
+              - {address: "127.0.0.1:0", max-connections: 10, routes: [{path: /own, kind: echo}]}
+              - {address: "127.0.0.1:0", max-connections: 20}
+            """)
+        let command = try Command(["serve", "--config", file.path])
+        let client = try Client(try command.addresses()[1])
+        command.signal(SIGTERM)
+        #expect(client.readAll().starts(with: [0x88]))
+        client.answerClose()
+        let run = command.finish()
+        #expect(run.status == 0)
+        #expect(run.output.contains("/own\nroutes: ws://") && run.output.contains("/echo http://"))
+        #expect(run.errors.contains("connections.max=30"))
+    }
+
     @Test("who does not answer is cut off after drain-timeout, and counted") func cutsOff() throws {
         let file = try TemporaryFile("drain-timeout: 200ms\nclose-timeout: 1h\n")
         let command = try Command(["serve", "--listen", "127.0.0.1:0", "--config", file.path])

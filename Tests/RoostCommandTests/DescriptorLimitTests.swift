@@ -7,7 +7,29 @@ import Testing
 @Suite struct DescriptorLimitTests {
     static func judge(_ count: Int, _ connections: Int, chosen: Bool, listeners: Int = 1) -> DescriptorLimit.Verdict {
         DescriptorLimit(count: count, listenerCount: listeners, schedulerCount: 2)
-            .judge(connectionCountMax: connections, isChosen: chosen)
+            .judge(Array(repeating: .init(connectionCountMax: connections, isChosen: chosen), count: listeners))
+    }
+
+    @Test("listeners with numbers of their own keep them; the others share what is left") func sharesWhatIsLeft() {
+        func judge(_ count: Int, _ demands: [(Int, Bool)]) -> DescriptorLimit.Verdict {
+            DescriptorLimit(count: count, listenerCount: demands.count, schedulerCount: 2)
+                .judge(demands.map { .init(connectionCountMax: $0.0, isChosen: $0.1) })
+        }
+        // 24 + 8 + 3 in reserve, 100 + 64 for the one that chose, and two that share the rest.
+        #expect(judge(1_035, [(100, true), (1_000_000, false), (1_000_000, false)]) == .lowered(to: 354))
+        #expect(judge(199 + 2 * (354 + 64), [(100, true), (354, false), (354, false)]) == .fits)
+        #expect(
+            judge(1_035, [(100, true), (2_000, true), (5, true)])
+                == .refused(
+                    "max-connections of the listeners are 100 + 2000 + 5, but the limit on open files is 1035; raise "
+                        + "the limit with `ulimit -n 2332` (systemd: LimitNOFILE=2332) or set max-connections to "
+                        + "numbers that come to 807 or less together"))
+        #expect(judge(2_332, [(100, true), (2_000, true), (5, true)]) == .fits)
+        // The ones that chose leave no room for the other.
+        guard case .refused = judge(1_035, [(930, true), (1_000_000, false)]) else {
+            Issue.record("930 and one more fit into 1035")
+            return
+        }
     }
 
     @Test("a limit too low to serve is refused, whatever is wanted", arguments: [0, 10, 63])

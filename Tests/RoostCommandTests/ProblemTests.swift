@@ -32,9 +32,13 @@ import Testing
             (
                 "allowed-origins: [example.com]",
                 "allowed-origins has 'example.com'; write an origin as browsers send it, as in https://example.com or "
-                    + "http://localhost:8080, or the single word any"
+                    + "http://localhost:8080, https://*.example.com for all names below one, null, same for the "
+                    + "server's own, or the single word any"
             ),
-            ("routes: []", "routes is empty; name at least one route, or remove it to have /echo"),
+            (
+                "routes: []",
+                "routes is empty; name at least one route, or remove it to have /echo, /health and /metrics"
+            ),
             ("routes: /echo", "routes is no list; write `- path: /echo` and `kind: echo` under it"),
             ("routes: [{kind: echo}]", "route 1: path is missing; add one, as in `path: /echo`"),
             ("routes: [{path: /a}]", "route /a: kind is missing; add one, as in `kind: echo`"),
@@ -58,7 +62,7 @@ import Testing
         arguments: [
             ("max-connection: 1", "max-connection is no known key; did you mean max-connections?"),
             ("reductions_per_turn: 1", "reductions_per_turn is no known key; did you mean reductions-per-turn?"),
-            ("x: 1", "x is no known key; the nearest is listen, and config/roost.yaml has every key"),
+            ("x: 1", "x is no known key; the nearest is tls, and config/roost.yaml has every key"),
             ("intensity: 1", "intensity is no key here; it belongs under restart, as restart.intensity"),
             ("restart: {intensty: 1}", "restart.intensty is no known key; did you mean restart.intensity?"),
             ("restart: close", "restart is no section; write `on-crash: restart` or `on-crash: close` under it"),
@@ -69,6 +73,196 @@ import Testing
             ("routes: [{path: /a, kind: echo, pah: 1}]", "route 1: pah is no known key; did you mean path?"),
         ])
     func namesUnknownKeys(yaml: String, message: String) { #expect(problems(yaml) == ["test.yaml:1: \(message)"]) }
+
+    @Test(
+        "what listeners lack, or have too much of, is said",
+        arguments: [
+            ("proxy-protocol: maybe", "proxy-protocol is 'maybe'; use yes or no"),
+            (
+                "proxy-protocol: yes",
+                "proxy-protocol needs trusted-proxies: name the addresses whose word is taken, as in "
+                    + "[127.0.0.1, 10.0.0.0/8]"
+            ),
+            (
+                "forwarded-header: forwarded",
+                "forwarded-header needs trusted-proxies: name the addresses whose word is taken, as in "
+                    + "[127.0.0.1, 10.0.0.0/8]"
+            ),
+            ("forwarded-header: via", "forwarded-header is 'via'; use none, forwarded or x-forwarded-for"),
+            ("max-body-bytes: 2GiB", "max-body-bytes is 2GiB; use 0 to 1GiB"),
+            (
+                "compression: fast",
+                "compression is 'fast'; write off, no-takeover or takeover behind it, or "
+                    + "`mode: no-takeover` under it"
+            ),
+            ("compression: takover", "compression is 'takover'; did you mean takeover?"),
+            (
+                "compression:",
+                "compression is no section; write off, no-takeover or takeover behind it, or "
+                    + "`mode: no-takeover` under it"
+            ),
+            ("compression: {mode: on}", "compression.mode is 'on'; use off, no-takeover or takeover"),
+            ("compression: {level: 0}", "compression.level is 0; use 1 to 9"),
+            ("compression: {levl: 1}", "compression.levl is no known key; did you mean compression.level?"),
+            ("window-bits: 9", "window-bits is no key here; it belongs under compression, as compression.window-bits"),
+            ("tls: on", "tls is 'on'; did you mean off?"),
+            ("tls: please", "tls is 'please'; write `chain: FILE` and `key: FILE` under it, or off behind it"),
+            ("tls: [a]", "tls is no section; write `chain: FILE` and `key: FILE` under it, or off behind it"),
+            ("tls: {min-version: 1.3}", "tls has no certificate; add chain and key, or write `tls: off`"),
+            ("tls: {chain: a}", "tls.chain needs tls.key: name the file with the private key"),
+            (
+                "tls: {key: a}",
+                "tls.key needs tls.chain: name the file with the certificate and those that it is signed with"
+            ),
+            ("tls: {chain: a, key: b, min-version: 1.1}", "tls.min-version is '1.1'; use 1.2 or 1.3"),
+            (
+                "tls: {chain: a, key: b, client-certificates: required}",
+                "tls.client-certificates is required and needs tls.client-ca: name the file with the certificates that "
+                    + "clients' are signed with"
+            ),
+            ("tls: {certificates: []}", "tls.certificates is empty; name a certificate, or write `tls: off`"),
+            (
+                "tls: {certificates: a.pem}",
+                "tls.certificates is no list; write `- chain: FILE` and `key: FILE` under it"
+            ),
+            ("tls: {certificates: [{chain: a}]}", "tls.certificates 1 has no key; add one, as in `key: example.key`"),
+            ("tls: {certificates: [a.pem]}", "tls.certificates 1 is no section; write `chain: FILE` and `key: FILE`"),
+            (
+                "tls: {certificates: [{chain: a, key: b, cain: c}]}",
+                "tls.certificates 1: cain is no known key; did you mean chain?"
+            ),
+            (
+                "tls: {chain: a, key: b, certificates: [{chain: a, key: b}]}",
+                "tls has certificates and a chain besides; move it there"
+            ),
+            ("chain: a", "chain is no key here; it belongs under tls, as tls.chain"),
+            ("listeners: x", "listeners is no list; write `- address: 127.0.0.1:9001` under it"),
+            ("listeners: []", "listeners is empty; name at least one, or remove it to listen on 127.0.0.1:9001"),
+            ("listeners: [x]", "listener 1 is no section; write `address: 127.0.0.1:9001`"),
+            (
+                "listeners: [{max-connections: 1}]",
+                "listener 1: address is missing; add one, as in `address: 127.0.0.1:9001`"
+            ),
+            (
+                "listeners: [{address: nowhere}]",
+                "listener nowhere: address: 'nowhere' has no port; write host:port, for example 127.0.0.1:9001"
+            ),
+            (
+                "listeners: [{address: 'unix:/x'}, {address: 'unix:/x'}]",
+                "listener unix:/x: address names unix:/x twice; remove one"
+            ),
+            (
+                "listeners: [{address: 'unix:/x', max-connections: 0}]",
+                "listener unix:/x: max-connections is 0; use 1 to 10000000"
+            ),
+            (
+                "listeners: [{address: 'unix:/x', max-message-bytes: 1}]",
+                "listener 1: max-message-bytes is no key here; it is a setting of routes: move it into one of them, or "
+                    + "to the top level for all"
+            ),
+            (
+                "listeners: [{address: 'unix:/x', schedulers: 1}]",
+                "listener 1: schedulers is no key here; it is a setting of the whole server: move it to the top level"
+            ),
+            (
+                "listeners: [{address: 'unix:/x', routes: []}]",
+                "listener unix:/x: routes is empty; name at least one route, or remove it to have those of the top "
+                    + "level"
+            ),
+            (
+                "listeners: [{address: 'unix:/x', routes: [{path: /a}]}]",
+                "listener unix:/x: route /a: kind is missing; add one, as in `kind: echo`"
+            ),
+            (
+                "listeners: [{address: 'unix:/x', routes: [{path: /a, kind: echo, tls: off}]}]",
+                "listener 1: route 1: tls is no key here; it is a setting of listeners: move it to the top level, or "
+                    + "into one of listeners"
+            ),
+            (
+                "listeners: [{address: 'unix:/x', proxy-protocol: yes}]",
+                "listener unix:/x: proxy-protocol needs trusted-proxies: name the addresses whose word is taken, as in "
+                    + "[127.0.0.1, 10.0.0.0/8]"
+            ),
+            (
+                "{listen: 'unix:/y', listeners: [{address: 'unix:/x'}]}",
+                "listen and listeners are both set; move each address of listen into listeners, as in "
+                    + "`- address: 127.0.0.1:9001`, and remove listen"
+            ),
+            (
+                "address: 127.0.0.1:1",
+                "address is no key here; it belongs into an element of listeners; or write "
+                    + "`listen: ADDRESS`"
+            ),
+            ("kind: echo", "kind is no key here; it belongs into an element of routes"),
+            (
+                "routes: [{path: /a, kind: page}]",
+                "route /a: file is missing; name what the page is read from, as in `file: index.html`"
+            ),
+            (
+                "routes: [{path: /a, kind: echo, file: x}]",
+                "route /a: file is for the kind page alone; remove it, or write `kind: page`"
+            ),
+            (
+                "routes: [{path: /a, kind: health, compression: off}]",
+                "route /a: compression is for WebSockets, and health answers plain HTTP requests; remove it"
+            ),
+        ])
+    func namesWhatListenersLack(yaml: String, message: String) {
+        #expect(problems(yaml) == ["test.yaml:1: \(message)"])
+    }
+
+    @Test("a fault that listeners inherit is named where it is") func namesInheritedFaults() {
+        #expect(
+            problems("# 1\nproxy-protocol: on\nlisteners:\n  - address: unix:/x\n") == [
+                "test.yaml:2: listener unix:/x: proxy-protocol needs trusted-proxies: name the addresses whose word is "
+                    + "taken, as in [127.0.0.1, 10.0.0.0/8]"
+            ])
+        #expect(
+            problems("listeners:\n  - address: unix:/x\n    tls:\n      ciphers: x\n") == [
+                "test.yaml:3: listener unix:/x: tls has no certificate; add chain and key, or write `tls: off`"
+            ])
+    }
+
+    @Test("what the command line and variables cannot do is said with what can") func namesRivals() {
+        let yaml = "listeners: [{address: 'unix:/x'}]"
+        let remedy =
+            " does not go with listeners in the file: change the addresses there, or write listen there instead of "
+            + "listeners"
+        #expect(problems(yaml) { $0.listen = ["unix:/y"] } == ["--listen" + remedy])
+        #expect(problems(yaml, environment: ["ROOST_LISTEN": "unix:/y"]) == ["ROOST_LISTEN" + remedy])
+        #expect(
+            problems(yaml) { ($0.tlsChain, $0.tlsKey) = ("c", "k") }
+                == ["chain", "key"].map {
+                    "--tls-\($0) does not go with listeners in the file: write `tls: {chain: FILE, key: FILE}` into one of "
+                        + "them"
+                })
+        #expect(problems { $0.tlsChain = "c" } == ["--tls-chain needs --tls-key: name the file with the private key"])
+        #expect(
+            problems("tls: {chain: a, key: b}") { $0.tlsKey = "k" } == [
+                "--tls-key needs --tls-chain: name the file with the certificate and those that it is signed with"
+            ])
+        #expect(
+            problems(environment: ["ROOST_TLS": "on"]) == [
+                "ROOST_TLS is 'on'; use off, or set ROOST_TLS_CHAIN and ROOST_TLS_KEY"
+            ])
+        #expect(
+            problems(environment: ["ROOST_COMPRESSION": "x"]) == [
+                "ROOST_COMPRESSION is 'x'; use off, no-takeover or takeover"
+            ])
+        #expect(
+            problems(environment: ["ROOST_COMPRESSION": "off", "ROOST_COMPRESSION_MODE": "off"]) == [
+                "ROOST_COMPRESSION_MODE and ROOST_COMPRESSION are both set; remove one"
+            ])
+        #expect(
+            problems(environment: ["ROOST_LISTENERS": "x"]) == [
+                "ROOST_LISTENERS is no setting: listeners does not fit a variable; write it into a file"
+            ])
+        #expect(
+            problems(environment: ["ROOST_PROXY_PROTOCOL": "yes"]) == [
+                "ROOST_PROXY_PROTOCOL needs trusted-proxies: name the addresses whose word is taken, as in "
+                    + "[127.0.0.1, 10.0.0.0/8]"
+            ])
+    }
 
     @Test("an unknown kind is named with the nearest and all there are") func namesUnknownKinds() {
         let found = problems("routes: [{path: /a, kind: demo/spni}]")

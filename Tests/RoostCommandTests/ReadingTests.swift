@@ -27,12 +27,11 @@ import Testing
             stuck-schedule: 0
             max-spare-threads: 7
             drain-timeout: 250ms
-            max-connections: 77
-            handshake-timeout: 2
-            max-head-bytes: 4096
             """)
         var expected = DaemonConfiguration()
-        expected.listen = ["127.0.0.1:1", "[::1]:2", "unix:/run/x.sock"]
+        expected.listeners = ["127.0.0.1:1", "[::1]:2", "unix:/run/x.sock"].map {
+            ListenerEntry(address: $0, settings: ListenerSettings(), routes: expected.routes)
+        }
         expected.logLevel = .debug
         expected.schedulerCount = 3
         expected.reductionsPerTurn = 500
@@ -45,14 +44,9 @@ import Testing
         expected.stuckSchedule = .zero
         expected.spareThreadCountMax = 7
         expected.drainTimeout = .milliseconds(250)
-        expected.connectionCountMax = 77
-        expected.handshakeTimeout = .seconds(2)
-        expected.headByteCountMax = 4_096
         #expect(configuration == expected)
-        #expect(configuration.isConnectionCountMaxChosen)
         let server = configuration.server
-        #expect(server.listeners.map(\.address) == expected.listen)
-        #expect(server.listeners.allSatisfy { $0.connectionCountMax == 77 && $0.headByteCountMax == 4_096 })
+        #expect(server.listeners.map(\.address) == ["127.0.0.1:1", "[::1]:2", "unix:/run/x.sock"])
         #expect(server.runtime.leakedByteCountMax == 5 << 20)
         #expect(server.runtime.dirtyCPUThreadCount == 3 && server.runtime.dirtyIOThreadCount == 40)
         #expect(server.runtime.longSchedule == .milliseconds(3) && server.runtime.stuckSchedule == .zero)
@@ -71,8 +65,12 @@ import Testing
         pong-timeout: 6s
         idle-timeout: 7m
         close-timeout: 8s
+        max-message-rate: 11
+        max-byte-rate: 12KiB
+        rate-limit: close
+        compression: {mode: takeover, level: 6, threshold: 1KiB, window-bits: 10, memory-level: 3}
         restart: {on-crash: close, intensity: 9, period: 10s}
-        allowed-origins: [https://a.example, "http://localhost:8080"]
+        allowed-origins: [https://a.example, "http://localhost:8080", "https://*.b.example", "null", same]
         """
 
     static var everyRouteSetting: RouteSettings {
@@ -87,15 +85,26 @@ import Testing
         settings.limits.pongTimeout = .seconds(6)
         settings.limits.idleTimeout = .seconds(420)
         settings.limits.closeTimeout = .seconds(8)
+        settings.limits.messagesPerSecond = 11
+        settings.limits.bytesPerSecond = 12 << 10
+        settings.limits.rateLimit = .close
+        settings.compression = CompressionPolicy(.takeover)
+        settings.compression.level = 6
+        settings.compression.thresholdByteCount = 1_024
+        settings.compression.windowBits = 10
+        settings.compression.memoryLevel = 3
         settings.restart = RestartSettings(onCrash: .close, intensity: 9, period: .seconds(10))
-        settings.allowedOrigins = ["https://a.example", "http://localhost:8080"]
+        settings.allowedOrigins = [
+            "https://a.example", "http://localhost:8080", "https://*.b.example", "null", "same",
+        ]
         return settings
     }
 
     @Test("every key of a route is read, as a default of all") func readsRouteDefaults() throws {
         let configuration = try read(Self.everyRouteKey)
         #expect(configuration.routeDefaults == Self.everyRouteSetting)
-        #expect(configuration.routes == [RouteEntry(path: "/echo", kind: .echo, settings: Self.everyRouteSetting)])
+        #expect(configuration.routes == RouteEntry.standard(Self.everyRouteSetting))
+        #expect(configuration.listeners.map(\.routes) == [configuration.routes])
     }
 
     @Test("every key of a route is read, for one route alone") func readsRouteOverrides() throws {
@@ -108,9 +117,10 @@ import Testing
                 RouteEntry(path: "/a", kind: .demo(.none), settings: Self.everyRouteSetting),
                 RouteEntry(path: "/b/*", kind: .echo, settings: RouteSettings()),
             ])
-        let route = configuration.routes[0].route
+        let route = configuration.routes[0].route(DaemonPages(configuration))
         #expect(route.restart == .close)
         #expect(route.limits == Self.everyRouteSetting.limits)
+        #expect(route.compression == Self.everyRouteSetting.compression)
         #expect(route.allowedOrigins == Self.everyRouteSetting.allowedOrigins)
     }
 
@@ -134,9 +144,9 @@ import Testing
             "ROOST_MAX_MESSAGE_BYTES": "2KiB",
         ]
         let fromFile = try read(yaml)
-        #expect(fromFile.listen == ["127.0.0.1:1"] && fromFile.schedulerCount == 1 && fromFile.logLevel == .error)
+        #expect(fromFile.addresses == ["127.0.0.1:1"] && fromFile.schedulerCount == 1 && fromFile.logLevel == .error)
         let fromEnvironment = try read(yaml, environment: environment)
-        #expect(fromEnvironment.listen == ["127.0.0.1:2", "[::1]:2"] && fromEnvironment.schedulerCount == 2)
+        #expect(fromEnvironment.addresses == ["127.0.0.1:2", "[::1]:2"] && fromEnvironment.schedulerCount == 2)
         #expect(
             fromEnvironment.logLevel == .debug && fromEnvironment.routes[0].settings.limits.messageByteCountMax == 2_048
         )
@@ -146,7 +156,7 @@ import Testing
             $0.logLevel = "trace"
             $0.maxMessageBytes = "3KiB"
         }
-        #expect(fromCommandLine.listen == ["127.0.0.1:3"] && fromCommandLine.schedulerCount == 3)
+        #expect(fromCommandLine.addresses == ["127.0.0.1:3"] && fromCommandLine.schedulerCount == 3)
         #expect(
             fromCommandLine.logLevel == .trace && fromCommandLine.routes[0].settings.limits.messageByteCountMax == 3_072
         )
@@ -161,15 +171,16 @@ import Testing
         #expect(
             configuration.routeDefaults.restart == RestartSettings(onCrash: .close, intensity: 7, period: .seconds(60)))
         #expect(configuration.routeDefaults.allowedOrigins == ["https://a.example", "https://b.example"])
-        #expect(configuration.connectionCountMax == 5)
-        #expect(configuration.listen == DaemonConfiguration().listen)  // an empty variable is none
+        #expect(configuration.listeners.map(\.settings.connectionCountMax) == [5])
+        #expect(configuration.addresses == DaemonConfiguration().addresses)  // an empty variable is none
     }
 
     @Test("--demo adds every way to misbehave, but not over a path of the file") func addsDemoRoutes() throws {
         let configuration = try read("routes: [{path: /demo/spin, kind: echo}]") { $0.isDemo = true }
-        #expect(configuration.routes.count == RouteKind.all.count - 1)
-        #expect(configuration.routes[0].kind == .echo)
-        let paths = Set(configuration.routes.map(\.path))
+        let routes = configuration.listeners[0].routes
+        #expect(routes.count == Misbehaviour.allCases.count)
+        #expect(routes[0].kind == .echo)
+        let paths = Set(routes.map(\.path))
         for name in ["spin", "deep", "throw", "hog", "trap/index", "trap/nil", "trap/exclusivity"] {
             #expect(paths.contains("/demo/\(name)"))
         }
@@ -183,19 +194,24 @@ import Testing
             case .count(let range): "\(name): \(isUpper ? range.upperBound : range.lowerBound)\n"
             case .bytes(let range, _): "\(name): \(isUpper ? range.upperBound : range.lowerBound)\n"
             case .duration(let range, _): "\(name): \(Quantity.text(isUpper ? range.upperBound : range.lowerBound))\n"
-            case .choice, .text, .list, .section: ""
+            case .choice, .flag, .text, .file, .list, .section: ""
             }
         }
         let yaml =
             SettingKey.allCases.map { line($0.rawValue, $0.rule) }
+            + ListenerSettingKey.allCases.map { line($0.rawValue, $0.rule) }
             + RouteSettingKey.allCases.map { line($0.rawValue, $0.rule) }
-        let configuration = try read(yaml.joined())
+        let compression = CompressionSettingKey.allCases.map { "  " + line($0.rawValue, $0.rule) }
+        let configuration = try read(
+            yaml.joined() + "compression:\n  mode: takeover\n" + compression.dropFirst().joined())
         #expect(configuration.server.problems() == [])
     }
 
     @Test("one past a bound is refused", arguments: SettingCatalog.topLevel)
     func refusesPastBounds(name: String) {
-        let rule = SettingKey(rawValue: name)?.rule ?? RouteSettingKey(rawValue: name)?.rule
+        let rule =
+            SettingKey(rawValue: name)?.rule ?? ListenerSettingKey(rawValue: name)?.rule
+            ?? RouteSettingKey(rawValue: name)?.rule
         switch rule {
         case .count(let range), .bytes(let range, _):
             #expect(problems("\(name): \(range.upperBound + 1)").count == 1)
@@ -205,7 +221,7 @@ import Testing
         case .duration(let range, _):
             #expect(problems("\(name): \(Quantity.text(range.upperBound + .milliseconds(1)))").count == 1)
             #expect(problems("\(name): \(Quantity.text(range.lowerBound - .milliseconds(1)))").count == 1)
-        case .choice, .text, .list, .section, nil: break
+        case .choice, .flag, .text, .file, .list, .section, nil: break
         }
     }
 }
@@ -214,7 +230,7 @@ extension SettingRule {
     var orZero: Bool {
         switch self {
         case .bytes(_, let orZero), .duration(_, let orZero): orZero
-        case .count, .choice, .text, .list, .section: false
+        case .count, .choice, .flag, .text, .file, .list, .section: false
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import Logging
 import Roost
+import RoostAdmin
 import ServiceLifecycle
 import Testing
 
@@ -13,10 +14,13 @@ import Testing
 
     static func service() async throws -> (server: RoostServer, service: RoostService) {
         var configuration = DaemonConfiguration()
-        configuration.listen = ["127.0.0.1:0"]
+        configuration.listeners = [
+            ListenerEntry(address: "127.0.0.1:0", settings: ListenerSettings(), routes: configuration.routes)
+        ]
         configuration.schedulerCount = 1
-        let server = try await RoostServer.start(configuration.server, logger: logger)
-        return (server, RoostService(server, logger: logger))
+        let pages = DaemonPages(configuration)
+        let server = try await RoostServer.start(configuration.server(pages), logger: logger)
+        return (server, RoostService(server, pages, logger: logger))
     }
 
     static func group(_ service: RoostService) -> ServiceGroup {
@@ -37,6 +41,20 @@ import Testing
         await group.triggerGracefulShutdown()
         try await run
         #expect(service.drainCause == .shutdown)
+    }
+
+    @Test("the health page says so while it drains") func tellsItsHealth() async throws {
+        var configuration = DaemonConfiguration()
+        configuration.schedulerCount = 1
+        configuration.listeners = [ListenerEntry(address: "127.0.0.1:0", settings: ListenerSettings(), routes: [])]
+        let pages = DaemonPages(configuration)
+        let server = try await RoostServer.start(configuration.server(pages), logger: Self.logger)
+        let service = RoostService(server, pages, logger: Self.logger)
+        #expect(pages.health.status == .ok)
+        service.shutDown()
+        #expect(pages.health.status == .ok)
+        try await Self.group(service).run()
+        #expect(pages.health.status == .serviceUnavailable)
     }
 
     @Test("what the runtime asks for ends the group, and is told apart") func drainsForTheRuntime() async throws {

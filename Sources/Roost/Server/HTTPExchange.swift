@@ -16,6 +16,16 @@ public struct HTTPRequest: Sendable {
     /// At most `HTTPRequestLimits.bodyByteCountMax` bytes.
     public let body: [UInt8]
 
+    package init(
+        head: RequestHead, peer: SocketAddress?, isSecure: Bool, pathRemainder: String = "", body: [UInt8] = []
+    ) {
+        self.head = head
+        self.peer = peer
+        self.isSecure = isSecure
+        self.pathRemainder = pathRemainder
+        self.body = body
+    }
+
     public var method: String { head.method }
     public var path: String { head.path }
 }

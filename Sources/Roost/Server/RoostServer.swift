@@ -97,7 +97,7 @@ public final class RoostServer: Sendable {
     public var connectionCount: Int { listeners.reduce(0) { $0 + $1.counters.current.load(ordering: .relaxed) } }
 
     /// What happened since the start.
-    public var statistics: ServerStatistics { ServerStatistics(listeners.map(\.counters), runtime) }
+    public var statistics: ServerStatistics { ServerStatistics(listeners, runtime) }
 
     /// Returns when the runtime asks for a drain, because of what contained traps have lost, or `drain` was called.
     public func drainRequested() async {

@@ -7,6 +7,38 @@ package enum SettingOrigin: Sendable, Hashable {
     /// `line` is 0 for the file as a whole.
     case file(path: String, line: Int)
 
+    /// The configuration as a whole: `file`, where there is one.
+    static func whole(_ file: String?) -> SettingOrigin {
+        if let file, !file.isEmpty { .file(path: file, line: 0) } else { .environment(variable: "ROOST_CONFIG") }
+    }
+
+    /// The same source at another line, where it has lines.
+    func at(line: Int) -> SettingOrigin {
+        switch self {
+        case .commandLine, .environment: self
+        case .file(let path, _): .file(path: path, line: line)
+        }
+    }
+
+    /// The smaller, the stronger.
+    var rank: Int {
+        switch self {
+        case .commandLine: 0
+        case .environment: 1
+        case .file: 2
+        }
+    }
+
+    /// A file that was named there: relative to the configuration file, or to the working directory.
+    func resolve(_ path: String) -> String {
+        switch self {
+        case .commandLine, .environment: return path
+        case .file(let file, _):
+            guard !path.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return path }
+            return file[...slash] + path
+        }
+    }
+
     /// What to call the setting `name` there.
     func subject(_ name: String) -> String {
         switch self {

@@ -9,6 +9,9 @@ package struct CommandLineSettings: Sendable {
     package var schedulers: String?
     package var maxMessageBytes: String?
     package var logLevel: String?
+    /// One certificate for the addresses of `listen`: both or neither.
+    package var tlsChain: String?
+    package var tlsKey: String?
     /// Adds the routes /demo/….
     package var isDemo = false
 
@@ -18,18 +21,22 @@ package struct CommandLineSettings: Sendable {
     static let options: [String: String] = [
         SettingKey.listen.rawValue: "--listen", SettingKey.schedulers.rawValue: "--schedulers",
         RouteSettingKey.maxMessageBytes.rawValue: "--max-message", SettingKey.logLevel.rawValue: "--log-level",
+        "tls.chain": "--tls-chain", "tls.key": "--tls-key",
     ]
 
     var values: [AbsoluteConfigKey: ConfigValue] {
         var values: [AbsoluteConfigKey: ConfigValue] = [:]
         func set(_ name: String, _ content: ConfigContent?) {
             guard let content else { return }
-            values[AbsoluteConfigKey([name])] = ConfigValue(content, isSecret: false)
+            values[AbsoluteConfigKey(name.split(separator: ".").map(String.init))] = ConfigValue(
+                content, isSecret: false)
         }
         set(SettingKey.listen.rawValue, listen.isEmpty ? nil : .stringArray(listen))
         set(SettingKey.schedulers.rawValue, schedulers.map { .string($0) })
         set(RouteSettingKey.maxMessageBytes.rawValue, maxMessageBytes.map { .string($0) })
         set(SettingKey.logLevel.rawValue, logLevel.map { .string($0) })
+        set("tls.chain", tlsChain.map { .string($0) })
+        set("tls.key", tlsKey.map { .string($0) })
         return values
     }
 }
@@ -54,7 +61,7 @@ struct ConfigurationSources: Sendable {
             layers.append(
                 (
                     InMemoryProvider(name: "command line", values: commandLine.values),
-                    { .commandLine(option: CommandLineSettings.options[$0[0]] ?? $0[0]) }
+                    { .commandLine(option: CommandLineSettings.options[$0.joined(separator: ".")] ?? $0[0]) }
                 ))
             layers.append(
                 (
@@ -65,7 +72,7 @@ struct ConfigurationSources: Sendable {
         if let file {
             layers.append((file, { .file(path: file.path, line: file.find($0)?.line ?? 0) }))
         }
-        return SettingLookup(layers)
+        return SettingLookup(layers, file: file)
     }
 }
 
@@ -81,8 +88,12 @@ struct SettingLookup {
     private let reader: ConfigReader
     private let recorder = AccessRecorder()
     private let origins: [String: @Sendable ([String]) -> SettingOrigin]
+    private let file: YAMLDocument?
 
-    init(_ layers: [(provider: any ConfigProvider, origin: @Sendable ([String]) -> SettingOrigin)]) {
+    init(
+        _ layers: [(provider: any ConfigProvider, origin: @Sendable ([String]) -> SettingOrigin)], file: YAMLDocument?
+    ) {
+        self.file = file
         // A reader needs at least one provider.
         let providers = layers.isEmpty ? [InMemoryProvider(values: [:])] : layers.map(\.provider)
         reader = ConfigReader(providers: providers, accessReporter: recorder)
@@ -95,6 +106,12 @@ struct SettingLookup {
 
     func list(_ components: [String]) -> FoundSetting<[String]>? {
         found(reader.stringArray(forKey: ConfigKey(components)), components)
+    }
+
+    /// The elements of a list of the file, where sections may be; nil where it has no list.
+    func elements(_ components: [String]) -> [YAMLValue]? {
+        guard case .list(let elements, _)? = file?.find(components)?.value else { return nil }
+        return elements
     }
 
     private func found<Value>(_ value: Value?, _ components: [String]) -> FoundSetting<Value>? {

@@ -5,7 +5,6 @@ package import Roost
 
 /// Everything the daemon is told. A value; checked as a whole before any socket opens.
 package struct DaemonConfiguration: Sendable, Equatable {
-    package var listen = ["127.0.0.1:9001"]
     package var logLevel = Logger.Level.info
     /// 0: one for each core.
     package var schedulerCount: Int
@@ -21,17 +20,16 @@ package struct DaemonConfiguration: Sendable, Equatable {
     package var stuckSchedule: Duration
     package var spareThreadCountMax: Int
     package var drainTimeout: Duration
-    /// Of each listener.
-    package var connectionCountMax: Int
-    package var handshakeTimeout: Duration
-    package var headByteCountMax: Int
+    /// What listeners have that do not say otherwise.
+    package var listenerDefaults = ListenerSettings()
     /// What routes have that do not say otherwise.
     package var routeDefaults = RouteSettings()
+    /// What listeners serve that do not say otherwise.
     package var routes: [RouteEntry]
+    package var listeners: [ListenerEntry]
 
     /// What is built in; config/roost.yaml says the same.
     package init() {
-        let listener = ListenerConfiguration(address: "", routes: [])
         let server = ServerConfiguration(listeners: [])
         schedulerCount = server.runtime.schedulerCount
         reductionsPerTurn = server.runtime.reductionsPerTurn
@@ -44,25 +42,22 @@ package struct DaemonConfiguration: Sendable, Equatable {
         stuckSchedule = server.runtime.stuckSchedule
         spareThreadCountMax = server.runtime.spareThreadCountMax
         drainTimeout = server.drainTimeout
-        connectionCountMax = listener.connectionCountMax
-        handshakeTimeout = listener.handshakeTimeout
-        headByteCountMax = listener.headByteCountMax
-        routes = [RouteEntry(path: "/echo", kind: .echo, settings: routeDefaults)]
+        routes = RouteEntry.standard(routeDefaults)
+        listeners = [ListenerEntry(address: "127.0.0.1:9001", settings: listenerDefaults, routes: routes)]
     }
 
-    /// Somebody chose `connectionCountMax`; the default may be lowered to what fits.
-    package var isConnectionCountMaxChosen: Bool { connectionCountMax != DaemonConfiguration().connectionCountMax }
+    /// Every file that a route serves.
+    package var pageFiles: [FileReference] { listeners.flatMap { $0.routes.compactMap(\.file) } }
 
-    package var server: ServerConfiguration {
-        let routes = routes.map(\.route)
-        var server = ServerConfiguration(
-            listeners: listen.map { address in
-                var listener = ListenerConfiguration(address: address, routes: routes)
-                listener.connectionCountMax = connectionCountMax
-                listener.handshakeTimeout = handshakeTimeout
-                listener.headByteCountMax = headByteCountMax
-                return listener
-            })
+    /// Where the default of max-connections is more than fits.
+    mutating func lowerConnectionCounts(to count: Int) {
+        for index in listeners.indices where !listeners[index].settings.isConnectionCountMaxChosen {
+            listeners[index].settings.connectionCountMax = count
+        }
+    }
+
+    package func server(_ pages: DaemonPages) -> ServerConfiguration {
+        var server = ServerConfiguration(listeners: listeners.map { $0.listener(pages) })
         server.runtime.schedulerCount = schedulerCount
         server.runtime.reductionsPerTurn = reductionsPerTurn
         server.runtime.stackByteCount = stackByteCount

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Roost
-package import RoostDemo
+internal import RoostHTTP
 
 /// What becomes of a connection whose handler crashed.
 package enum CrashAction: String, Sendable, CaseIterable {
@@ -27,6 +27,7 @@ package struct RestartSettings: Sendable, Equatable {
 package struct RouteSettings: Sendable, Equatable {
     package var limits = ConnectionLimits()
     package var restart = RestartSettings()
+    package var compression = CompressionPolicy()
     /// nil: any.
     package var allowedOrigins: [String]?
 
@@ -54,7 +55,12 @@ package struct RouteSettings: Sendable, Equatable {
         duration(.pongTimeout, &limits.pongTimeout)
         duration(.idleTimeout, &limits.idleTimeout)
         duration(.closeTimeout, &limits.closeTimeout)
+        integer(.maxMessageRate, &limits.messagesPerSecond)
+        integer(.maxByteRate, &limits.bytesPerSecond)
+        let rate = RouteSettingKey.rateLimit
+        limits.rateLimit = reader.choice(rate.rawValue, rule: rate.rule, default: limits.rateLimit)
         readRestart(&reader)
+        readCompression(&reader)
         readOrigins(&reader)
     }
 
@@ -69,6 +75,30 @@ package struct RouteSettings: Sendable, Equatable {
         restart.period = reader.duration(section, period.rawValue, rule: period.rule, default: restart.period)
     }
 
+    /// A word for the section is its mode; the stronger source has its way.
+    private mutating func readCompression(_ reader: inout SettingReader) {
+        let section = RouteSettingKey.compression.rawValue
+        let mode = CompressionSettingKey.mode
+        let modeOrigin = reader.origin([section, mode.rawValue])
+        compression.mode = reader.choice(section, mode.rawValue, rule: mode.rule, default: compression.mode)
+        if let (_, origin) = reader.word(section) {
+            if let modeOrigin, modeOrigin.rank == origin.rank {
+                reader.report(
+                    modeOrigin, "\(section).\(mode.rawValue)",
+                    " and \(origin.subject(section)) are both set; remove one")
+            } else if modeOrigin == nil || origin.rank < modeOrigin?.rank ?? .max {
+                compression.mode = reader.choice(section, rule: mode.rule, default: compression.mode)
+            }
+        }
+        func integer(_ key: CompressionSettingKey, _ value: inout Int) {
+            value = reader.integer(section, key.rawValue, rule: key.rule, default: value)
+        }
+        integer(.level, &compression.level)
+        integer(.threshold, &compression.thresholdByteCount)
+        integer(.windowBits, &compression.windowBits)
+        integer(.memoryLevel, &compression.memoryLevel)
+    }
+
     private mutating func readOrigins(_ reader: inout SettingReader) {
         let name = RouteSettingKey.allowedOrigins.rawValue
         guard let (values, origin) = reader.list(name) else { return }
@@ -76,62 +106,30 @@ package struct RouteSettings: Sendable, Equatable {
             allowedOrigins = nil
             return
         }
-        for value in values where !Self.isOrigin(value) {
-            reader.report(
-                origin, name,
-                " has '\(value)'; write an origin as browsers send it, as in https://example.com or "
-                    + "http://localhost:8080, or the single word any")
+        for value in values {
+            guard Self.isOriginPattern(value) else {
+                reader.report(
+                    origin, name,
+                    " has '\(value)'; write an origin as browsers send it, as in https://example.com or "
+                        + "http://localhost:8080, https://*.example.com for all names below one, null, same for the "
+                        + "server's own, or the single word any")
+                continue
+            }
+            do throws(OriginPatternError) {
+                _ = try OriginPattern(value)
+            } catch {
+                reader.report(origin, name, ": \(error)")
+            }
         }
         allowedOrigins = values
     }
 
-    /// scheme://host[:port], and nothing behind it (RFC 6454 §6.2).
-    private static func isOrigin(_ text: String) -> Bool {
+    /// scheme://host[:port], and nothing behind it (RFC 6454 §6.2); `*.` may begin the host. Or a word.
+    private static func isOriginPattern(_ text: String) -> Bool {
+        if text == "null" || text == "same" { return true }
         guard let mark = text.firstRange(of: "://"), mark.lowerBound > text.startIndex else { return false }
-        let host = text[mark.upperBound...]
+        var host = text[mark.upperBound...]
+        if host.hasPrefix("*.") { host = host.dropFirst(2) }
         return !host.isEmpty && !host.contains { $0 == "/" || $0 == "*" || $0 == "," || $0.isWhitespace }
-    }
-}
-
-/// What a route does.
-package enum RouteKind: Sendable, Hashable, CustomStringConvertible {
-    case echo
-    case demo(Misbehaviour)
-
-    package static let all: [RouteKind] = [.echo] + Misbehaviour.allCases.map { .demo($0) }
-
-    init?(_ name: String) {
-        guard let kind = Self.all.first(where: { $0.description == name }) else { return nil }
-        self = kind
-    }
-
-    package var description: String {
-        switch self {
-        case .echo: "echo"
-        case .demo(let misbehaviour): "demo/\(misbehaviour.rawValue)"
-        }
-    }
-}
-
-/// One route of the daemon.
-package struct RouteEntry: Sendable, Equatable {
-    package let path: String
-    package let kind: RouteKind
-    package let settings: RouteSettings
-
-    package init(path: String, kind: RouteKind, settings: RouteSettings) {
-        self.path = path
-        self.kind = kind
-        self.settings = settings
-    }
-
-    package var route: Route {
-        let (limits, restart, origins) = (settings.limits, settings.restart.policy, settings.allowedOrigins)
-        return switch kind {
-        case .echo:
-            Route(path, limits: limits, restart: restart, allowedOrigins: origins) { _ in EchoHandler() }
-        case .demo(let misbehaviour):
-            Route(path, limits: limits, restart: restart, allowedOrigins: origins) { _ in DemoHandler(misbehaviour) }
-        }
     }
 }

@@ -3,38 +3,6 @@
 internal import Logging
 internal import Roost
 
-/// What values a setting takes.
-enum SettingRule: Equatable {
-    case count(ClosedRange<Int>)
-    /// `orZero`: 0 is allowed besides, and means that there is no limit.
-    case bytes(ClosedRange<Int>, orZero: Bool = false)
-    case duration(ClosedRange<Duration>, orZero: Bool = false)
-    case choice([String])
-    /// Text that is judged elsewhere.
-    case text
-    case list
-    /// Keys of its own.
-    case section
-
-    /// The end of the sentence "… is 7; use".
-    var allowed: String {
-        switch self {
-        case .count(let range): "\(range.lowerBound) to \(range.upperBound)"
-        case .bytes(let range, let orZero):
-            "\(Quantity.text(byteCount: range.lowerBound)) to \(Quantity.text(byteCount: range.upperBound))"
-                + (orZero ? ", or 0 for no limit" : "")
-        case .duration(let range, let orZero):
-            "\(Quantity.text(range.lowerBound)) to \(Quantity.text(range.upperBound))"
-                + (orZero ? ", or 0 for none" : "")
-        case .choice(let names):
-            names.count > 6 ? "one of \(names.joined(separator: ", "))" : names.joined(separator: " or ")
-        case .text: "text"
-        case .list: "a list"
-        case .section: "keys of its own"
-        }
-    }
-}
-
 /// The settings of the whole daemon, by their names in the file.
 enum SettingKey: String, CaseIterable {
     case listen
@@ -50,9 +18,6 @@ enum SettingKey: String, CaseIterable {
     case stuckSchedule = "stuck-schedule"
     case maxSpareThreads = "max-spare-threads"
     case drainTimeout = "drain-timeout"
-    case maxConnections = "max-connections"
-    case handshakeTimeout = "handshake-timeout"
-    case maxHeadBytes = "max-head-bytes"
     case routes
 
     var rule: SettingRule {
@@ -70,11 +35,71 @@ enum SettingKey: String, CaseIterable {
         case .stuckSchedule: .duration(.milliseconds(2) ... .seconds(600), orZero: true)
         case .maxSpareThreads: .count(0...1_000)
         case .drainTimeout: .duration(.zero ... .seconds(86_400))
+        }
+    }
+}
+
+/// The settings of a listener. On the top level they are the defaults of every listener.
+enum ListenerSettingKey: String, CaseIterable {
+    case maxConnections = "max-connections"
+    case handshakeTimeout = "handshake-timeout"
+    case maxHeadBytes = "max-head-bytes"
+    case maxBodyBytes = "max-body-bytes"
+    case keepAliveTimeout = "keep-alive-timeout"
+    case maxRequestsPerConnection = "max-requests-per-connection"
+    case maxConnectionsPerAddress = "max-connections-per-address"
+    case maxConnectRatePerAddress = "max-connect-rate-per-address"
+    case connectBurstPerAddress = "connect-burst-per-address"
+    case trustedProxies = "trusted-proxies"
+    case proxyProtocol = "proxy-protocol"
+    case forwardedHeader = "forwarded-header"
+    case tls
+
+    var rule: SettingRule {
+        switch self {
         case .maxConnections: .count(1...10_000_000)
         case .handshakeTimeout: .duration(.milliseconds(100) ... .seconds(3_600))
         case .maxHeadBytes: .bytes(512...65_535)
+        case .maxBodyBytes: .bytes(0...1 << 30)
+        case .keepAliveTimeout: .duration(.zero ... .seconds(86_400))
+        case .maxRequestsPerConnection: .count(1...1_000_000_000)
+        case .maxConnectionsPerAddress: .count(0...10_000_000)
+        case .maxConnectRatePerAddress, .connectBurstPerAddress: .count(0...1_000_000)
+        case .trustedProxies: .list
+        case .proxyProtocol: .flag
+        case .forwardedHeader: .choice(ForwardedHeader.allCases.map(\.rawValue))
+        case .tls: .section
         }
     }
+}
+
+/// What is in the section `tls`.
+enum TLSSettingKey: String, CaseIterable {
+    case certificates
+    case chain
+    case key
+    case minVersion = "min-version"
+    case clientCertificates = "client-certificates"
+    case clientCA = "client-ca"
+    case requireServerName = "require-server-name"
+    case ciphers
+    case ciphers13 = "ciphers-1.3"
+
+    var rule: SettingRule {
+        switch self {
+        case .certificates: .list
+        case .chain, .key, .clientCA: .file
+        case .minVersion: .choice(TLSConfiguration.Version.allCases.map(\.rawValue))
+        case .clientCertificates: .choice(TLSConfiguration.ClientCertificates.allCases.map(\.rawValue))
+        case .requireServerName: .flag
+        case .ciphers, .ciphers13: .text
+        }
+    }
+}
+
+/// What an element of `tls.certificates` has.
+enum CertificateKey: String, CaseIterable {
+    case chain, key
 }
 
 /// The settings of a route. On the top level they are the defaults of every route.
@@ -90,6 +115,10 @@ enum RouteSettingKey: String, CaseIterable {
     case pongTimeout = "pong-timeout"
     case idleTimeout = "idle-timeout"
     case closeTimeout = "close-timeout"
+    case maxMessageRate = "max-message-rate"
+    case maxByteRate = "max-byte-rate"
+    case rateLimit = "rate-limit"
+    case compression
     case restart
     case allowedOrigins = "allowed-origins"
 
@@ -104,7 +133,10 @@ enum RouteSettingKey: String, CaseIterable {
         case .pingInterval, .idleTimeout: .duration(.milliseconds(100) ... .seconds(86_400), orZero: true)
         case .pongTimeout: .duration(.milliseconds(100) ... .seconds(86_400))
         case .closeTimeout: .duration(.milliseconds(10) ... .seconds(86_400))
-        case .restart: .section
+        case .maxMessageRate: .count(0...1_000_000_000)
+        case .maxByteRate: .bytes(0...1 << 40)
+        case .rateLimit: .choice(RateLimitPolicy.allCases.map(\.rawValue))
+        case .compression, .restart: .section
         case .allowedOrigins: .list
         }
     }
@@ -125,26 +157,30 @@ enum RestartSettingKey: String, CaseIterable {
     }
 }
 
-/// What only a route of the list `routes` has.
-enum RouteIdentityKey: String, CaseIterable {
-    case path, kind
+/// What is in the section `compression`.
+enum CompressionSettingKey: String, CaseIterable {
+    case mode
+    case level
+    case threshold
+    case windowBits = "window-bits"
+    case memoryLevel = "memory-level"
+
+    var rule: SettingRule {
+        switch self {
+        case .mode: .choice(CompressionPolicy.Mode.allCases.map(\.rawValue))
+        case .level, .memoryLevel: .count(1...9)
+        case .threshold: .bytes(0...1 << 30)
+        case .windowBits: .count(8...15)
+        }
+    }
 }
 
-/// Every name there is, for whoever misspelt one.
-enum SettingCatalog {
-    static let restart = RestartSettingKey.allCases.map(\.rawValue)
-    static let routeSettings = RouteSettingKey.allCases.map(\.rawValue)
-    static let topLevel = SettingKey.allCases.map(\.rawValue) + routeSettings
-    static let route = RouteIdentityKey.allCases.map(\.rawValue) + routeSettings
+/// What only a route of a list `routes` has.
+enum RouteIdentityKey: String, CaseIterable {
+    case path, kind, file
+}
 
-    /// The variables that set something: each single value or list of the top level, and `ROOST_CONFIG`.
-    static let environmentVariables: [String] = {
-        let sections = [SettingKey.routes.rawValue, RouteSettingKey.restart.rawValue]
-        let names = topLevel.filter { !sections.contains($0) } + restart.map { "restart-\($0)" } + ["config"]
-        return names.map(environmentVariable)
-    }()
-
-    static func environmentVariable(_ name: String) -> String {
-        "ROOST_" + name.uppercased().replacing("-", with: "_").replacing(".", with: "_")
-    }
+/// What only a listener of the list `listeners` has.
+enum ListenerIdentityKey: String, CaseIterable {
+    case address, routes
 }

@@ -35,7 +35,7 @@ struct SettingReader {
             }
             return range.contains(value) || orZero && value == 0
                 ? value : refuse(name, text, origin, "", rule, standard)
-        case .duration, .choice, .text, .list, .section:
+        case .duration, .choice, .flag, .text, .file, .list, .section:
             preconditionFailure("\(name) is no number")
         }
     }
@@ -60,6 +60,25 @@ struct SettingReader {
         return Choice(rawValue: text.lowercased()) ?? refuse(name, "'\(text)'", origin, "", rule, standard)
     }
 
+    /// Yes or no, in YAML's words.
+    mutating func flag(_ name: String..., default standard: Bool) -> Bool {
+        guard let (text, origin) = text(name) else { return standard }
+        switch text.lowercased() {
+        case "yes", "true", "on": return true
+        case "no", "false", "off": return false
+        default: return refuse(name, "'\(text)'", origin, "", .flag, standard)
+        }
+    }
+
+    /// The name of a file. A relative one in the configuration file starts from that file's directory.
+    mutating func file(_ name: [String]) -> (path: String, origin: SettingOrigin)? {
+        guard let (text, origin) = text(name) else { return nil }
+        return (origin.resolve(text), origin)
+    }
+
+    /// Where a setting comes from; nil where no source names it.
+    func origin(_ name: [String]) -> SettingOrigin? { lookup.text(prefix + name)?.origin }
+
     /// The text of a single value with its origin; nil where no source has it, or has no single value.
     mutating func text(_ name: [String]) -> (String, SettingOrigin)? {
         guard let found = lookup.text(prefix + name) else { return nil }
@@ -72,6 +91,18 @@ struct SettingReader {
             return nil
         }
         return (text, found.origin)
+    }
+
+    /// The word that stands for the section `name`, where a source has one; in the file, only where it is known there.
+    func word(_ name: String) -> (String, SettingOrigin)? {
+        guard let found = lookup.text(prefix + [name]), let word = found.value else { return nil }
+        switch found.origin {
+        case .file:
+            // Another has been reported with the names.
+            let words = SettingCatalog.sections.first { $0.name == name }?.words ?? []
+            return words.contains(word.lowercased()) ? (word, found.origin) : nil
+        case .commandLine, .environment: return (word, found.origin)
+        }
     }
 
     /// A list of single values; one value alone is a list too.

@@ -3,6 +3,7 @@
 internal import Glibc
 internal import Logging
 internal import Roost
+internal import RoostAdmin
 internal import RoostIO
 internal import ServiceLifecycle
 
@@ -15,9 +16,9 @@ package enum Daemon {
         // A reader of our output that goes away must not end the daemon.
         _ = signal(SIGPIPE, SIG_IGN)
         var configuration: DaemonConfiguration
+        let pages: DaemonPages
         do throws(ConfigurationError) {
-            configuration = try DaemonConfiguration.read(
-                file: configFile, commandLine: commandLine, environment: environment)
+            (configuration, pages) = try load(configFile, commandLine, environment)
         } catch {
             return report(error)
         }
@@ -29,34 +30,66 @@ package enum Daemon {
         }
         let limit = descriptorLimit(configuration)
         let verdict = limit.judge(
-            connectionCountMax: configuration.connectionCountMax, isChosen: configuration.isConnectionCountMaxChosen)
+            configuration.listeners.map {
+                .init(
+                    connectionCountMax: $0.settings.connectionCountMax,
+                    isChosen: $0.settings.isConnectionCountMaxChosen)
+            })
         switch verdict {
         case .fits: break
-        case .lowered(let count): configuration.connectionCountMax = count
+        case .lowered(let count): configuration.lowerConnectionCounts(to: count)
         case .refused(let sentence): return fail(sentence)
         }
         let server: RoostServer
         do {
-            server = try await RoostServer.start(configuration.server, logger: logger)
+            server = try await RoostServer.start(configuration.server(pages), logger: logger)
         } catch {
             return fail("\(error)")
         }
-        let service = RoostService(server, logger: logger)
-        // Before anybody is told that it listens: who reads that may send a signal at once.
-        StopSignals.onFirst { name in
+        pages.metrics.attach(server)
+        let service = RoostService(server, pages, logger: logger)
+        listenForSignals(service, Reloader(server, pages, logger: logger), logger)
+        announce(server, configuration, logger)
+        if case .lowered(let count) = verdict { tellLowered(to: count, limit, logger) }
+        for warning in configuration.warnings {
+            logger.warning("settings that may not do what is meant", metadata: ["configuration.warning": "\(warning)"])
+        }
+        return await run(service, logger)
+    }
+
+    /// Before anybody is told that it listens: who reads that may send a signal at once.
+    private static func listenForSignals(_ service: RoostService, _ reloader: Reloader, _ logger: Logger) {
+        DaemonSignals.onStop { name in
             logger.notice("signal received", metadata: ["signal.name": "\(name)"])
             service.shutDown()
         }
-        announce(server, configuration, logger)
-        if case .lowered(let count) = verdict { tellLowered(to: count, limit, logger) }
-        return await run(service, logger)
+        DaemonSignals.onReload {
+            logger.notice("signal received", metadata: ["signal.name": "SIGHUP"])
+            reloader.request()
+        }
+    }
+
+    /// The configuration, with every file that it names read, and judged by the server too.
+    private static func load(
+        _ file: String?, _ commandLine: CommandLineSettings, _ environment: [String: String]
+    ) throws(ConfigurationError) -> (DaemonConfiguration, DaemonPages) {
+        let configuration = try DaemonConfiguration.read(
+            file: file, commandLine: commandLine, environment: environment)
+        let pages = DaemonPages(configuration)
+        var problems = pages.load()
+        // Several listeners may have the same fault from the top level.
+        var seen: Set<String> = []
+        for message in configuration.server(pages).problems() where seen.insert(message).inserted {
+            problems.append(ConfigurationProblem(origin: .whole(file ?? environment["ROOST_CONFIG"]), message: message))
+        }
+        guard problems.isEmpty else { throw ConfigurationError(problems: problems) }
+        return (configuration, pages)
     }
 
     /// Checks the configuration and says what it comes to.
     package static func check(configFile: String?, environment: [String: String]) -> ExitStatus {
         do throws(ConfigurationError) {
-            let configuration = try DaemonConfiguration.read(
-                file: configFile, commandLine: CommandLineSettings(), environment: environment)
+            let (configuration, _) = try load(configFile, CommandLineSettings(), environment)
             StandardStream.output.write(configuration.summary)
             return .success
         } catch {
@@ -79,7 +112,7 @@ package enum Daemon {
         let cores = sysconf(CInt(_SC_NPROCESSORS_ONLN))
         let schedulerCount = configuration.schedulerCount == 0 ? cores : configuration.schedulerCount
         return DescriptorLimit(
-            count: SystemCalls.raiseDescriptorLimit(), listenerCount: configuration.listen.count,
+            count: SystemCalls.raiseDescriptorLimit(), listenerCount: configuration.listeners.count,
             schedulerCount: min(max(schedulerCount, 1), 64))
     }
 
@@ -94,13 +127,17 @@ package enum Daemon {
 
     /// Says where it listens: on standard output for people and scripts, in the log for everybody else.
     private static func announce(_ server: RoostServer, _ configuration: DaemonConfiguration, _ logger: Logger) {
-        StandardStream.output.write(Announcement.text(server.addresses, configuration.routes.map(\.path)))
+        let listeners = zip(server.addresses, configuration.listeners).map { address, entry in
+            Announcement.Listener(address: address, isSecure: entry.settings.tls.isWanted, routes: entry.routes)
+        }
+        StandardStream.output.write(Announcement.text(listeners))
         logger.notice(
             "started",
             metadata: [
-                "listeners": .array(server.addresses.map { "\($0)" }), "version": "\(RoostVersion.current)",
-                "schedulers": "\(server.statistics.schedulers.count)", "routes": "\(configuration.routes.count)",
-                "connections.max": "\(configuration.connectionCountMax)",
+                "listeners": .array(listeners.map { "\($0.address)\($0.isSecure ? " (TLS)" : "")" }),
+                "version": "\(RoostVersion.current)", "schedulers": "\(server.statistics.schedulers.count)",
+                "routes": "\(Set(listeners.flatMap { $0.routes.map(\.path) }).count)",
+                "connections.max": "\(configuration.listeners.reduce(0) { $0 + $1.settings.connectionCountMax })",
             ])
     }
 
@@ -114,24 +151,5 @@ package enum Daemon {
             return fail("the server ended: \(error)")
         }
         return service.drainCause == .runtime ? .restartWanted : .success
-    }
-}
-
-/// What is printed once the server listens.
-enum Announcement {
-    /// A line for each listener, then one with the routes, as URLs where there is a TCP listener.
-    static func text(_ addresses: [SocketAddress], _ paths: [String]) -> String {
-        let base = addresses.first { $0.port != nil }.map(url) ?? ""
-        return addresses.map { "listening on \($0)\n" }.joined()
-            + "routes: " + paths.map { base + $0 }.joined(separator: " ") + "\n"
-    }
-
-    /// An address that a client on this machine can use.
-    private static func url(_ address: SocketAddress) -> String {
-        let text = "\(address)"
-        for (any, local) in [("0.0.0.0:", "127.0.0.1:"), ("[::]:", "[::1]:")] where text.hasPrefix(any) {
-            return "ws://" + local + text.dropFirst(any.count)
-        }
-        return "ws://" + text
     }
 }

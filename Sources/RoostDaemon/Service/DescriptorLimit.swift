@@ -19,37 +19,61 @@ struct DescriptorLimit {
         reserve = 24 + 4 * schedulerCount + listenerCount
     }
 
+    /// What a listener wants.
+    struct Demand: Equatable {
+        let connectionCountMax: Int
+        /// Somebody chose the number; the default may be lowered.
+        let isChosen: Bool
+    }
+
     /// What is decided about max-connections.
     enum Verdict: Equatable {
         case fits
-        /// The default is more than fits: so many for each listener.
+        /// The default is more than fits: so many for each listener that has it.
         case lowered(to: Int)
         /// Says what to do.
         case refused(String)
     }
 
-    /// `connectionCountMax` is at most what the configuration allows, 10,000,000.
-    func judge(connectionCountMax: Int, isChosen: Bool) -> Verdict {
+    /// `demands` are those of the `listenerCount` listeners, each at most what the configuration allows, 10,000,000.
+    func judge(_ demands: [Demand]) -> Verdict {
         let least = max(Self.minimum, reserve + 16 * listenerCount)
         if count < least {
             return .refused(
                 "the limit on open files is \(count), which is too low to serve (\(least) or more is needed); "
                     + "raise it with `ulimit -n 65536` or, under systemd, LimitNOFILE=65536")
         }
-        let needed = (connectionCountMax + Self.surplusPerListener) * listenerCount + reserve
+        func sum(_ demands: [Demand]) -> Int {
+            demands.reduce(0) { $0 + $1.connectionCountMax + Self.surplusPerListener }
+        }
+        let needed = sum(demands) + reserve
         if needed <= count { return .fits }
-        let room = room
-        guard isChosen else { return .lowered(to: room) }
-        let each = listenerCount == 1 ? "" : " for each of \(listenerCount) listeners"
-        return .refused(
-            "max-connections is \(connectionCountMax)\(each), but the limit on open files is \(count); "
-                + "raise the limit with `ulimit -n \(needed)` (systemd: LimitNOFILE=\(needed)) "
-                + "or set max-connections to \(room) or less")
+        let chosen = demands.filter(\.isChosen)
+        let defaultCount = demands.count - chosen.count
+        let available = count - reserve - sum(chosen)
+        if defaultCount > 0, available >= 16 * defaultCount {
+            return .lowered(to: Self.room(in: available / defaultCount))
+        }
+        return .refused(refusal(demands, needed: needed))
     }
 
-    /// Connections that fit, for each listener.
-    private var room: Int {
-        let available = (count - reserve) / listenerCount
-        return max(1, available - min(Self.surplusPerListener, available / 4))
+    private func refusal(_ demands: [Demand], needed: Int) -> String {
+        let remedy =
+            "raise the limit with `ulimit -n \(needed)` (systemd: LimitNOFILE=\(needed)) or set max-connections to "
+        if let first = demands.first, demands.allSatisfy({ $0 == first }) {
+            let each = demands.count == 1 ? "" : " for each of \(demands.count) listeners"
+            let room = Self.room(in: (count - reserve) / demands.count)
+            return "max-connections is \(first.connectionCountMax)\(each), but the limit on open files is \(count); "
+                + remedy + "\(room) or less"
+        }
+        let numbers = demands.map { "\($0.connectionCountMax)" }.joined(separator: " + ")
+        let room = Self.room(in: (count - reserve) / demands.count) * demands.count
+        return "max-connections of the listeners are \(numbers), but the limit on open files is \(count); " + remedy
+            + "numbers that come to \(room) or less together"
+    }
+
+    /// Connections that `available` descriptors of one listener are enough for.
+    private static func room(in available: Int) -> Int {
+        max(1, available - min(surplusPerListener, available / 4))
     }
 }

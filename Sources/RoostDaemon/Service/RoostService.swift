@@ -2,6 +2,7 @@
 
 package import Logging
 package import Roost
+internal import RoostAdmin
 internal import ServiceLifecycle
 internal import Synchronization
 
@@ -14,11 +15,14 @@ package final class RoostService: Service {
     }
 
     private let server: RoostServer
+    private let pages: DaemonPages
     private let logger: Logger
     private let cause = Mutex<DrainCause?>(nil)
 
-    package init(_ server: RoostServer, logger: Logger) {
+    /// `pages` are those of the server's routes: the health page is told of the drain.
+    package init(_ server: RoostServer, _ pages: DaemonPages, logger: Logger) {
         self.server = server
+        self.pages = pages
         self.logger = logger
     }
 
@@ -55,6 +59,7 @@ package final class RoostService: Service {
                 "drain.cause": "\(drainCause?.rawValue ?? "-")", "drain.connections": "\(server.connectionCount)",
                 "drain.timeout": "\(Quantity.text(server.configuration.drainTimeout))",
             ])
+        pages.health.beginDraining()
         let cutOffCount = await server.drain()
         let seconds = (ContinuousClock.now - started).components
         let statistics = server.statistics

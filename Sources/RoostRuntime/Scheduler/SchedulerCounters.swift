@@ -29,6 +29,9 @@ public struct SchedulerStatistics: Sendable, Equatable {
     public var runningNanoseconds: UInt64 = 0
     public var pollingNanoseconds: UInt64 = 0
     public var idleNanoseconds: UInt64 = 0
+
+    /// Of a scheduler that has done nothing.
+    package static let zero = SchedulerStatistics()
 }
 
 /// What a scheduler's time goes to.

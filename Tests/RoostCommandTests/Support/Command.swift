@@ -36,15 +36,31 @@ final class Command {
 
     func signal(_ number: CInt) { kill(process.processIdentifier, number) }
 
+    /// Where it says that it listens first.
+    func address() throws -> String { try #require(try addresses().first) }
+
     /// Where it says that it listens.
-    func address() throws -> String {
+    func addresses() throws -> [String] {
         while !read.contains("routes:") {
             let data = output.fileHandleForReading.availableData
             if data.isEmpty { break }
             read += String(decoding: data, as: UTF8.self)
         }
-        let line = try #require(read.split(separator: "\n").first { $0.hasPrefix("listening on ") })
-        return String(line.dropFirst("listening on ".count))
+        let lines = read.split(separator: "\n").filter { $0.hasPrefix("listening on ") }
+        return lines.map { String($0.dropFirst("listening on ".count)) }
+    }
+
+    /// Its log up to and with the next line that has `text`.
+    func log(through text: String) -> String {
+        var log = ""
+        while !log.split(separator: "\n", omittingEmptySubsequences: false).dropLast().contains(where: {
+            $0.contains(text)
+        }) {
+            let data = errors.fileHandleForReading.availableData
+            if data.isEmpty { break }
+            log += String(decoding: data, as: UTF8.self)
+        }
+        return log
     }
 
     func finish() -> Run {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Roost
 import Testing
 
 @testable import RoostDaemon
@@ -27,4 +28,11 @@ func problems(
     } catch {
         return error.problems.map(\.description)
     }
+}
+
+extension DaemonConfiguration {
+    var addresses: [String] { listeners.map(\.address) }
+
+    /// What the library is told, with pages that nobody reads.
+    var server: ServerConfiguration { server(DaemonPages(self)) }
 }
