@@ -13,13 +13,14 @@ public struct TLSCertificate: Sendable, Equatable {
     }
 }
 
-public enum TLSVersion: Sendable, Equatable, CaseIterable {
-    case tls12
-    case tls13
+/// The oldest version that is spoken. Older ones are not there at all (RFC 8996).
+public enum TLSVersion: String, Sendable, CaseIterable {
+    case tls12 = "1.2"
+    case tls13 = "1.3"
 }
 
 /// Whether clients show a certificate.
-public enum TLSClientCertificates: Sendable, Equatable, CaseIterable {
+public enum TLSClientCertificates: String, Sendable, CaseIterable {
     /// They are not asked for one.
     case none
     /// They are asked; one that is shown must be valid.
