@@ -40,7 +40,8 @@ package final class Inflater {
     /// What the sender has removed from the end (RFC 7692 §7.2.2).
     private static let tail: UInt32 = 0xFFFF_0000
 
-    /// Takes what was deflated with a window of at most `windowBits`, 8...15. Traps outside these, and if there is no
+    /// Takes what was deflated with a window of at most `windowBits`, 8...15. A reference beyond the window is refused
+    /// unless it lies in the room at hand, where zlib finds the bytes still. Traps outside 8...15, and if there is no
     /// memory.
     package init(windowBits: Int) {
         precondition(8...15 ~= windowBits, "Inflater: window of \(windowBits) bits; use 8...15 (RFC 7692 §7.1.2)")
