@@ -10,7 +10,7 @@ final class TestFiles: Sendable {
     let directory: String
 
     init() {
-        var template = Array("/tmp/roost-tls-XXXXXX".utf8CString)
+        var template = Array("\(NSTemporaryDirectory())/roost-tls-XXXXXX".utf8CString)
         directory = String(cString: mkdtemp(&template))
     }
 
