@@ -10,11 +10,16 @@ internal import Synchronization
 // they are queued. Without context takeover the compressors are the scheduler's; with it they are the connection's.
 
 extension ConnectionRef {
-    /// Reductions for the bytes that a compressor has looked at, and for those that came out of an inflater.
+    /// Reductions for the bytes that a compressor has looked at; and for those that an inflater took, of which small
+    /// blocks make the most work, and gave.
     private static func deflateReductions(_ byteCount: Int) -> Int64 { Int64(byteCount &>> 4) }
-    private static func inflateReductions(_ byteCount: Int) -> Int64 { 16 &+ Int64(byteCount &>> 7) }
-    /// Bytes inflated at a time; then others may have their turn.
+    private static func inflateReductions(_ consumedByteCount: Int, _ producedByteCount: Int) -> Int64 {
+        16 &+ Int64(consumedByteCount &>> 2) &+ Int64(producedByteCount &>> 7)
+    }
+    /// Bytes inflated at a time, and bytes they come from, half a millisecond at the worst; then others may have their
+    /// turn.
     private static let inflatedPieceByteCount = 64 << 10
+    private static let deflatedPieceByteCount = 4 << 10
 
     /// Agreed on in the handshake.
     func compress(_ parameters: DeflateParameters) {
@@ -71,25 +76,30 @@ extension ConnectionRef {
             let room = min(state.inflated.spareCount, Self.inflatedPieceByteCount)
             let start = Int(state.inflated.count)
             let target = unsafe UnsafeMutableRawBufferPointer(rebasing: state.inflated.spare[..<room])
-            let rest = unsafe UnsafeRawBufferPointer(rebasing: payload[consumed...])
+            let end = min(consumed + Self.deflatedPieceByteCount, payload.count)
+            let piece = unsafe UnsafeRawBufferPointer(rebasing: payload[consumed..<end])
+            let before = consumed
             var produced = 0
             var isWhole = false
-            switch unsafe inflater.inflate(rest, isEnd: true, into: target) {
-            case .needsInput: return .compressedDataInvalid  // all of it was given
+            switch unsafe inflater.inflate(piece, isEnd: end == payload.count, into: target) {
+            case .needsInput(let producedByteCount):
+                consumed = end
+                produced = producedByteCount
             case .needsOutput(let consumedByteCount, let producedByteCount):
                 consumed += consumedByteCount
                 produced = producedByteCount
             case .end(let producedByteCount):
+                consumed = end
                 produced = producedByteCount
                 isWhole = true
             case .failure(let error): return error
             }
             state.inflated.count += UInt32(produced)
-            roost_charge(Self.inflateReductions(produced))
+            roost_charge(Self.inflateReductions(consumed - before, produced))
             if kind == .text {
-                let piece = unsafe UnsafeRawBufferPointer(
+                let text = unsafe UnsafeRawBufferPointer(
                     rebasing: UnsafeRawBufferPointer(state.inflated.bytes)[start...])
-                guard unsafe validator.accepts(piece) else { return .textNotUTF8 }
+                guard unsafe validator.accepts(text) else { return .textNotUTF8 }
             }
             if isWhole { return kind == .text && !validator.isAtCharacterEnd ? .textNotUTF8 : nil }
             if state.inflated.spareCount == 0 {

@@ -112,6 +112,13 @@ public struct ListenerConfiguration: Sendable {
         if !(512...65_535).contains(headByteCountMax) {
             problems.append("max-head-bytes is \(headByteCountMax); use 512...65535")
         }
+        if let tls {
+            do throws(TLSError) {
+                _ = try TLSContext(tls)
+            } catch {
+                problems += error.problems
+            }
+        }
         RouteTable.validate(routes, &problems)
     }
 }

@@ -98,7 +98,8 @@ package enum Daemon {
     }
 
     private static func fail(_ sentence: String) -> ExitStatus {
-        StandardStream.error.write("roost: \(sentence)\n")
+        let lines = sentence.split(separator: "\n").map { "roost: \($0)\n" }
+        StandardStream.error.write(lines.joined())
         return .failure
     }
 
