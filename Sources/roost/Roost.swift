@@ -87,9 +87,10 @@ struct Serve: AsyncParsableCommand {
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check the configuration: every problem at once, or what it comes to.",
-        discussion:
-            "Reads every file that it names, and opens no socket. Exit codes: 0 right, 64 wrong command line, 78 wrong configuration."
-    )
+        discussion: """
+            Reads every file that it names, and opens no socket. Exit codes: 0 right, 64 wrong command line, 78 wrong \
+            configuration.
+            """)
 
     @OptionGroup var file: FileOption
 

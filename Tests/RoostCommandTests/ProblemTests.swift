@@ -233,8 +233,8 @@ import Testing
         #expect(
             problems(yaml) { ($0.tlsChain, $0.tlsKey) = ("c", "k") }
                 == ["chain", "key"].map {
-                    "--tls-\($0) does not go with listeners in the file: write `tls: {chain: FILE, key: FILE}` into one of "
-                        + "them"
+                    "--tls-\($0) does not go with listeners in the file: write `tls: {chain: FILE, key: FILE}` into "
+                        + "one of them"
                 })
         #expect(problems { $0.tlsChain = "c" } == ["--tls-chain needs --tls-key: name the file with the private key"])
         #expect(
@@ -341,6 +341,32 @@ import Testing
             ("a: 1\n---\nb: 2", "test.yaml:2: is not YAML here: but found another document (column 1)"),
         ])
     func namesBrokenYAML(yaml: String, message: String) { #expect(problems(yaml) == [message]) }
+
+    @Test("values are bounded in number and depth: anchors could make a few lines of them more than memory holds")
+    func boundsValues() {
+        var lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+        for level in 1...9 {
+            let values = Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", ")
+            lines.append("a\(level): &a\(level) [\(values)]")
+        }
+        let many = problems(lines.joined(separator: "\n"))
+        #expect(many.count == 1)
+        #expect(many.first?.hasSuffix("has more than 100000 values: it is no configuration file") == true)
+        func nested(_ depth: Int) -> [String] {
+            problems("listen: " + String(repeating: "[", count: depth) + String(repeating: "]", count: depth))
+        }
+        #expect(nested(33) == ["test.yaml:1: is nested more than 32 levels deep: it is no configuration file"])
+        #expect(nested(31) == ["test.yaml:1: listen holds a section or a list; give it a list of single values"])
+        // So deep that its parser gives up before.
+        #expect(nested(5_000).first?.hasPrefix("test.yaml:1: is not YAML here: Maximum nesting level reached") == true)
+    }
+
+    @Test("a problem is one line, whatever the value has in it") func staysOnItsLine() {
+        #expect(
+            problems("log-level: \"a\\nb\\e[31m\"").first?.hasPrefix(
+                #"test.yaml:1: log-level is 'a\x0ab\x1b[31m'; use one of"#) == true)
+        #expect(problems("a: 1\nb: \u{1}").first?.hasPrefix("test.yaml:2: is not YAML: ") == true)
+    }
 
     @Test("a file that cannot be read says why") func namesUnreadableFiles() throws {
         func message(_ path: String) -> String? {

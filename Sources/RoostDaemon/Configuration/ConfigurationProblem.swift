@@ -54,11 +54,24 @@ package struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible
     package let origin: SettingOrigin
     package let message: String
 
+    /// One line, also where a value has more, or would steer a terminal.
     package var description: String {
         switch origin {
-        case .commandLine, .environment: message
-        case .file(let path, 0): "\(path): \(message)"
-        case .file(let path, let line): "\(path):\(line): \(message)"
+        case .commandLine, .environment: Self.printable(message)
+        case .file(let path, 0): Self.printable("\(path): \(message)")
+        case .file(let path, let line): Self.printable("\(path):\(line): \(message)")
+        }
+    }
+
+    private static func printable(_ text: String) -> String {
+        func isControl(_ scalar: Unicode.Scalar) -> Bool {
+            scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || (0x2028...0x2029).contains(scalar.value)
+        }
+        guard text.unicodeScalars.contains(where: isControl) else { return text }
+        return text.unicodeScalars.reduce(into: "") { result, scalar in
+            guard isControl(scalar) else { return result.unicodeScalars.append(scalar) }
+            let digits = String(scalar.value, radix: 16)
+            result += "\\x" + String(repeating: "0", count: max(0, 2 - digits.count)) + digits
         }
     }
 }

@@ -15,6 +15,12 @@ extension DaemonConfiguration {
         return try read(ConfigurationSources(commandLine: commandLine, environment: environment, file: document))
     }
 
+    /// As `read(file:commandLine:environment:)`, of a file at `path` that holds `text`.
+    package static func read(text: String, path: String) throws(ConfigurationError) -> DaemonConfiguration {
+        let file = try YAMLDocument(path: path, text: text)
+        return try read(ConfigurationSources(commandLine: CommandLineSettings(), environment: [:], file: file))
+    }
+
     static func read(_ sources: ConfigurationSources) throws(ConfigurationError) -> DaemonConfiguration {
         var problems = sources.file.map(SettingNames.problems) ?? []
         problems += SettingNames.problems(environment: sources.environment)

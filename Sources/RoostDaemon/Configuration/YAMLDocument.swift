@@ -18,6 +18,33 @@ indirect enum YAMLValue: Sendable {
     }
 }
 
+/// Bounds of what a file may hold: anchors make a few lines of it more than memory can.
+private struct ValueBounds {
+    struct Excess: Error {
+        let line: Int
+        let message: String
+    }
+    private var count = 0
+    private var depth = 0
+    private static let countMax = 100_000
+    static let depthMax = 32
+
+    static func tooDeep(_ line: Int) -> Excess {
+        Excess(line: line, message: "is nested more than \(depthMax) levels deep: it is no configuration file")
+    }
+
+    mutating func enter(_ line: Int) throws(Excess) {
+        count += 1
+        depth += 1
+        if depth > Self.depthMax + 1 { throw Self.tooDeep(line) }
+        if count > Self.countMax {
+            throw Excess(line: line, message: "has more than \(Self.countMax) values: it is no configuration file")
+        }
+    }
+
+    mutating func leave() { depth -= 1 }
+}
+
 /// A configuration file, read and parsed, as a provider of settings.
 ///
 /// swift-configuration's own YAML provider has neither lists of sections, which `routes` is, nor line numbers.
@@ -36,7 +63,9 @@ struct YAMLDocument: Sendable {
         self.path = path
         do {
             let node = try Yams.Parser(yaml: text).singleRoot()
-            root = node.flatMap { Self.isEmpty($0) ? nil : Self.value($0) } ?? .section([], line: 1)
+            var bounds = ValueBounds()
+            root =
+                try node.flatMap { Self.isEmpty($0) ? nil : try Self.value($0, &bounds) } ?? .section([], line: 1)
         } catch {
             throw Self.syntaxError(error, path)
         }
@@ -72,6 +101,7 @@ struct YAMLDocument: Sendable {
     }
 
     private static func syntaxError(_ cause: any Error, _ path: String) -> ConfigurationError {
+        if let excess = cause as? ValueBounds.Excess { return error(path, excess.line, excess.message) }
         switch cause as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
@@ -79,8 +109,10 @@ struct YAMLDocument: Sendable {
         case .duplicatedKeysInMapping(let names, let context):
             let name = names.joined(separator: ", ")
             return error(path, context.mark.line, "\(name) is given more than once in this section; remove all but one")
-        case .reader(let problem, _, _, _): return error(path, 0, "is not YAML: \(problem)")
-        default: return error(path, 0, "is not YAML: \(cause)")
+        case .reader(let problem, let offset, _, let text):
+            let line = text.utf8.prefix(offset ?? 0).count { $0 == UInt8(ascii: "\n") } + 1
+            return error(path, line, "is not YAML: \(problem)")
+        default: return error(path, 1, "is not YAML: \(cause)")
         }
     }
 
@@ -90,15 +122,20 @@ struct YAMLDocument: Sendable {
         return false
     }
 
-    private static func value(_ node: Node) -> YAMLValue {
-        let line = node.mark?.line ?? 0
+    private static func value(_ node: Node, _ bounds: inout ValueBounds) throws -> YAMLValue {
+        let line = node.mark?.line ?? 1
+        try bounds.enter(line)
+        defer { bounds.leave() }
         if let mapping = node.mapping {
-            let entries = mapping.map { key, value in
-                (key: key.scalar?.string ?? "?", value: self.value(value), line: key.mark?.line ?? line)
+            let entries = try mapping.map { key, value in
+                (
+                    key: key.scalar?.string ?? "?", value: try self.value(value, &bounds),
+                    line: key.mark?.line ?? line
+                )
             }
             return .section(entries, line: line)
         }
-        if let sequence = node.sequence { return .list(sequence.map { value($0) }, line: line) }
+        if let sequence = node.sequence { return .list(try sequence.map { try value($0, &bounds) }, line: line) }
         return .scalar(node.scalar?.string ?? "", line: line)
     }
 
