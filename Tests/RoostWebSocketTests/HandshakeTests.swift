@@ -146,6 +146,18 @@ import Testing
         #expect(ServerHandshake.evaluate(request) == .refuse(.subprotocolInvalid))
     }
 
+    @Test("RFC 9112 §11.1: a subprotocol that is echoed cannot add a line, even if the server supports such a name")
+    func echoesNoLines() async throws {
+        for name in ["a\r\nX: y", "a b", "a\n", ""] {
+            let request = try Self.request(plus: [("Sec-WebSocket-Protocol", "a")])
+            guard case .accept(let acceptance) = ServerHandshake.evaluate(request, supportedSubprotocols: [name]) else {
+                Issue.record("refused")
+                return
+            }
+            #expect(acceptance.subprotocol == nil, "only what a client can offer is chosen")
+        }
+    }
+
     @Test("every refusal is a whole response that tells what to do")
     func refusalResponses() {
         let refusals: [(HandshakeRefusal, String, String?)] = [
