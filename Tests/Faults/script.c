@@ -47,12 +47,14 @@ static struct {
     {"short-write", "short", OUT, -1, false},
     {"eintr", "EINTR", IN | OUT | BIT(CALL_ACCEPT) | BIT(CALL_EPOLL_WAIT), -1, false},
     {"eagain", "EAGAIN", IN | OUT | BIT(CALL_ACCEPT), -1, false},
+    {"eagain-read", "EAGAIN", IN | BIT(CALL_ACCEPT), -1, false},
     {"enobufs", "ENOBUFS", OUT, -1, false},
     {"few-events", "short", BIT(CALL_EPOLL_WAIT), -1, false},
     {"emfile", "EMFILE", BIT(CALL_ACCEPT), -1, false},
     {"enfile", "ENFILE", BIT(CALL_ACCEPT), -1, false},
     {"econnaborted", "ECONNABORTED", BIT(CALL_ACCEPT), -1, false},
-    {"enomem", "ENOMEM", IN | OUT | BIT(CALL_ACCEPT) | BIT(CALL_EPOLL_ADD) | BIT(CALL_EPOLL_MODIFY), -1, false},
+    {"enomem", "ENOMEM", IN | OUT | BIT(CALL_ACCEPT), -1, false},
+    {"epoll-enomem", "ENOMEM", BIT(CALL_EPOLL_ADD) | BIT(CALL_EPOLL_MODIFY), -1, false},
     {"reset", "ECONNRESET", IN | OUT, -1, false},
     {"epipe", "EPIPE", OUT, -1, false},
 };
@@ -69,7 +71,7 @@ typedef struct {
   fault what;
 } rule;
 
-#define RULES_MAX 32
+#define RULES_MAX 64
 static rule rules[RULES_MAX];
 static int rule_count;
 static uint64_t seed;

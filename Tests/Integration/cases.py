@@ -1,4 +1,7 @@
-"""Runs the integration cases. See `run`."""
+"""Runs the integration cases. See `run`.
+
+`--faults SEED`: those that `faulted` has, under faults of that seed.
+"""
 
 import importlib
 import os
@@ -6,6 +9,7 @@ import sys
 import time
 import traceback
 
+import faulted
 import harness
 
 MODULES = [
@@ -21,6 +25,8 @@ MODULES = [
     "listening",
     "draining",
     "idle",
+    "malign",
+    "faulted",
 ]
 
 
@@ -29,10 +35,13 @@ def main():
     for module in MODULES:
         importlib.import_module(module)
     patterns = sys.argv[1:]
+    cases = [(f"{function.__module__}: {name}", function) for name, function in harness.CASES]
+    if patterns[:1] == ["--faults"]:
+        cases = list(faulted.under(int(patterns[1])))
+        patterns = patterns[2:]
     passed, failed = 0, []
     start = time.monotonic()
-    for name, function in harness.CASES:
-        label = f"{function.__module__}: {name}"
+    for label, function in cases:
         if patterns and not any(pattern in label for pattern in patterns):
             continue
         begin = time.monotonic()

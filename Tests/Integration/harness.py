@@ -58,7 +58,7 @@ def binary():
     raise SystemExit("roost is not built: run `swift build --product roost` first, or set ROOST")
 
 
-# `environment`: variables of every daemon that this thread starts.
+# `environment()`: variables of the next daemon that this thread starts.
 AROUND = threading.local()
 
 
@@ -76,7 +76,7 @@ class Daemon:
         **settings,
     ):
         outer = {key: value for key, value in os.environ.items() if not key.startswith("ROOST_")}
-        environment = outer | getattr(AROUND, "environment", {}) | (environment or {})
+        environment = outer | getattr(AROUND, "environment", dict)() | (environment or {})
         environment |= {"ROOST_" + key.upper(): str(value) for key, value in settings.items()}
         command = [binary(), "serve", "--demo", "--log-level", log_level]
         for address in listen:
@@ -258,8 +258,12 @@ class Socket:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(DEADLINE)
-        self.socket.connect(target)
         self.buffer = b""
+        try:
+            self.socket.connect(target)
+        except ConnectionResetError:
+            daemon.connected(self.socket)  # it was accepted, and has ended before we could look
+            raise
         daemon.connected(self.socket)
 
     def send(self, data):
