@@ -64,7 +64,7 @@ def every_scenario(seed):
         try:
             injected += run_under(seed, name, function)
         except (AssertionError, harness.Ended, OSError) as error:
-            notes = " ".join(error.__notes__)
+            notes = " ".join(getattr(error, "__notes__", []))
             failed.append(f"Tests/Integration/run --faults {seed} '{name}'\n    {error!r}\n    {notes}")
     print(f"    seed {seed}: {injected} faults in {time.monotonic() - start:.0f} s")
     assert not failed, "\n".join(failed)
@@ -72,5 +72,6 @@ def every_scenario(seed):
 
 @case(f"under short reads and writes, EINTR, EAGAIN, ENOBUFS everything goes as it went: seeds {SEEDS}")
 def benign():
+    faulting.library()
     # Beside each other: much of their time is waiting.
     harness.together(len(SEEDS), lambda index: every_scenario(SEEDS[index]))

@@ -1,6 +1,7 @@
 """The daemon under Tests/Faults: building the library, writing scripts, counting what was injected."""
 
 import contextlib
+import functools
 import os
 import shutil
 import struct
@@ -15,6 +16,7 @@ LIBRARY = os.path.join(ROOT, ".build", "faults.so")
 LINE = struct.Struct("24sQ")  # report_line of faults.c
 
 
+@functools.cache
 def library():
     """The shared library, built when it is older than its sources."""
     if os.path.exists(LIBRARY) and os.path.getmtime(LIBRARY) >= max(map(os.path.getmtime, SOURCES)):
@@ -45,7 +47,7 @@ class Faults:
     def counts(self):
         """How often what was injected, as {"recv EINTR": 3}. Right at any time."""
         found = {}
-        for report in self.reports:
+        for report in filter(os.path.exists, self.reports):
             with open(report, "rb") as file:
                 for name, count in LINE.iter_unpack(file.read()):
                     if count:
