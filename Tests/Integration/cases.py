@@ -25,6 +25,12 @@ MODULES = [
     "listening",
     "draining",
     "idle",
+    "hostile_frames",
+    "hostile_text",
+    "hostile_sizes",
+    "hostile_slow",
+    "hostile_ends",
+    "hostile_2026",
     "malign",
     "faulted",
 ]

@@ -100,7 +100,8 @@ def long_lists():
             ("Origin", "http://" + "a" * 7_000),
         ]:
             with Socket(daemon) as client:
-                client.send(request(leave_out=[name] if "Key" in name or "Ver" in name else [], headers=[(name, value)]))
+                is_one = name.endswith(("-Key", "-Version"))
+                client.send(request(leave_out=[name] if is_one else [], headers=[(name, value)]))
                 assert client.head()[0] in (101, 400, 426), name
 
 
