@@ -14,9 +14,17 @@ KEY = b"\x12\x34\x56\x78"
 def under_attack(*arguments, **settings):
     """A daemon that must come out of it: each connection ended once, descriptors and memory given back."""
     with Daemon(*arguments, log_level="debug", **settings) as daemon:
+        # What it opens after it has begun to listen, it has opened when a connection has come and gone.
+        daemon.echoes()
+        ledger.each_ended_once(daemon)
         before = daemon.descriptors()
         yield daemon
-        eventually(lambda: daemon.descriptors() <= before, "descriptors are given back")
+        try:
+            eventually(lambda: daemon.descriptors() <= before, "descriptors are given back")
+        except AssertionError as error:
+            held = {name: os.readlink(f"/proc/{daemon.pid}/fd/{name}") for name in os.listdir(f"/proc/{daemon.pid}/fd")}
+            error.add_note(f"{before} before; now {held}; it said: {daemon.said()}")
+            raise
         still_well(daemon)
         ledger.each_ended_once(daemon)
 
@@ -31,7 +39,8 @@ def refused(daemon, sent, code, what, path="/echo"):
         equal(client.receive_close(), code, what)
         client.ended()
         port = ledger.port_of(client)
-    equal(ledger.cause_of(daemon, port), "message_too_big" if code == 1009 else "protocol_error", what)
+    cause = {1007: "invalid_payload", 1009: "message_too_big"}.get(code, "protocol_error")
+    equal(ledger.cause_of(daemon, port), cause, what)
 
 
 def first_byte(daemon, byte):

@@ -13,7 +13,7 @@ MESSAGE = 65_536
 ENDLESS = 2_000_000  # more than the kernel's buffers and the daemon's together would have to take
 
 
-def answered(daemon, head, status, what, cause="handshake_refused"):
+def answered(daemon, head, status, what):
     """A request that is refused with `status` and the end of the stream."""
     with Socket(daemon) as client:
         with contextlib.suppress(OSError):
@@ -23,7 +23,7 @@ def answered(daemon, head, status, what, cause="handshake_refused"):
             while True:
                 client.more()
         port = ledger.port_of(client)
-    equal(ledger.cause_of(daemon, port), cause, what)
+    equal(ledger.cause_of(daemon, port), "handshake_refused" if status in (404, 405) else "request_invalid", what)
 
 
 def accepted(daemon, head, what):

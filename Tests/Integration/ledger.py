@@ -7,22 +7,15 @@ import socket
 from harness import eventually
 
 # CloseReason.Cause, as the log and the metrics name them.
-CAUSES = {
-    "client_closed",
-    "server_closed",
-    "handler_closed",
-    "connection_lost",
-    "protocol_error",
-    "message_too_big",
-    "idle_timeout",
-    "pong_timeout",
-    "slow_consumer",
-    "handler_crashed",
-    "draining",
-    "handshake_refused",
-    "handshake_timeout",
-    "connect_failed",
-}
+CAUSES = set(
+    """
+    client_closed server_closed handler_closed connection_lost protocol_error invalid_payload message_too_big
+    idle_timeout pong_timeout slow_consumer rate_limited handler_crashed draining
+    request_invalid handshake_refused origin_refused handshake_timeout handshake_abandoned listener_full
+    registration_failed address_limit address_rate tls_failed tls_timeout proxy_refused proxy_timeout
+    requests_served connect_failed
+    """.split()
+)
 ENDED = re.compile(r'message="connection ended".* connection\.cause=(\S+) .*connection\.peer=\S*:(\d+)$', re.MULTILINE)
 SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$")
 LABEL = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
@@ -59,11 +52,13 @@ def each_ended_once(daemon, never_accepted=0):
 
 
 def cause_of(daemon, port):
-    """The one cause that the connection from `port` has ended with."""
-    causes = eventually(lambda: ends(daemon).get(port), f"the connection from {port} has ended")
-    assert len(causes) == 1, f"port {port} ended as {causes}"
-    assert causes[0] in CAUSES, causes
-    return causes[0]
+    """The one cause that the connection from `port` has ended with: the latest, where the port was another's before."""
+    count = daemon.ports[port]
+    eventually(lambda: len(ends(daemon)[port]) >= count, f"the connection from {port} has ended")
+    causes = ends(daemon)[port]
+    assert len(causes) == count, f"port {port}: {count} connected, ended as {causes}"
+    assert causes[-1] in CAUSES, causes
+    return causes[-1]
 
 
 def parse_metrics(text):

@@ -47,7 +47,7 @@ def broken_at_each_call(call, what, count=CALLS):
         eventually(lambda: daemon.descriptors() <= before, "descriptors are given back")
         still_well(daemon)
         causes = ledger.each_ended_once(daemon)
-        assert set(causes) <= {"connection_lost", "client_closed"}, causes
+        assert set(causes) <= {"connection_lost", "client_closed", "handshake_abandoned"}, causes
 
 
 @case("a connection that breaks at any of its calls ends alone, with one cause")
@@ -153,7 +153,7 @@ def not_registered():
                 except (Ended, ConnectionError):
                     pass
                 faults.injected(f"epoll_add {what}")
-                ledger.cause_of(daemon, ledger.port_of(client))
+                equal(ledger.cause_of(daemon, ledger.port_of(client)), "registration_failed")
             eventually(lambda: daemon.descriptors() <= before, "descriptors are given back")
             still_well(daemon)
 
