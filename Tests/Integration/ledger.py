@@ -7,15 +7,13 @@ import socket
 from harness import eventually
 
 # CloseReason.Cause, as the log and the metrics name them.
-CAUSES = set(
-    """
+CAUSES = set("""
     client_closed server_closed handler_closed connection_lost protocol_error invalid_payload message_too_big
     idle_timeout pong_timeout slow_consumer rate_limited handler_crashed draining
     request_invalid handshake_refused origin_refused handshake_timeout handshake_abandoned listener_full
     registration_failed address_limit address_rate tls_failed tls_timeout proxy_refused proxy_timeout
     requests_served connect_failed
-    """.split()
-)
+    """.split())
 ENDED = re.compile(r'message="connection ended".* connection\.cause=(\S+) .*connection\.peer=\S*:(\d+)$', re.MULTILINE)
 SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$")
 LABEL = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
