@@ -31,6 +31,7 @@ MODULES = [
     "hostile_slow",
     "hostile_ends",
     "hostile_2026",
+    "faultlayer",
     "malign",
     "faulted",
 ]

@@ -19,7 +19,7 @@ READS = "rate=0.15;faults=short-read,eintr,eagain-read,few-events"
 BENIGN = "rate=0.15;faults=short-read,short-write,eintr,eagain,enobufs:0.05,few-events"
 
 # Of these modules nothing: they inject faults, or peers', of their own.
-MODULES_LEFT_OUT = {"faulted", "malign"}
+MODULES_LEFT_OUT = {"faultlayer", "faulted", "malign"}
 # Cases that are not run under faults, each with the reason.
 LEFT_OUT = {
     "100 idle connections: at most one tick of CPU in three seconds, no growth": "measures what the daemon uses",
