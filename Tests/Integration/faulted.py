@@ -25,6 +25,7 @@ LEFT_OUT = {
     "100 idle connections: at most one tick of CPU in three seconds, no growth": "measures what the daemon uses",
     "waiting for descriptors takes no CPU": "measures what the daemon uses",
     "a handler stuck in native code holds up no other connection of its scheduler, and goes on afterwards": "14 s long",
+    "a port that is taken is told in a sentence": "has no connection that anything could happen to",
     "silent surplus clients do not keep others out for good": "takes 11 s, all of it waiting",
 }
 # A pong that the socket does not take at once may be overtaken by data, and pings in one go answered by the last alone
