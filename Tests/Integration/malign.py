@@ -1,6 +1,7 @@
 """Faults that end a connection, or keep it from beginning: it alone ends, with one cause, and the daemon goes on."""
 
 import collections
+import socket
 
 import faulting
 import ledger
@@ -135,6 +136,27 @@ def never_leaves():
                     equal(ledger.cause_of(daemon, ledger.port_of(client)), cause, what)
                 assert any(name.split()[0] in ("send", "sendmsg") for name in faults.injected())
                 still_well(daemon)
+
+
+@case("an answer that must wait for room reaches a peer that has ended its side")
+def answers_that_wait():
+    # (what is sent before the end, which writes must wait, what is to come)
+    for sent, calls, expected in [
+        (b"nonsense\r\n\r\n", "1..3", b"HTTP/1.1 400 "),
+        (request("/nowhere"), "1..3", b"HTTP/1.1 404 "),
+        (request() + frame(3), "2..4", close_payload(1002)),
+        (request() + frame(CLOSE, close_payload(1000)), "2..4", close_payload(1000)),
+        (request() + frame(TEXT, b"last words"), "2..4", b"last words"),
+    ]:
+        with faulting.faults(f"out@1#{calls}=EAGAIN") as faults, Daemon() as daemon:
+            with Socket(daemon) as client:
+                client.send(sent)
+                client.socket.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(Ended, ConnectionResetError):
+                    while True:
+                        client.more()
+                assert expected in client.buffer, f"{sent[:40]!r}: {client.buffer!r} instead of {expected!r}"
+            faults.injected("send EAGAIN")
 
 
 @case("a socket that epoll refuses is no open connection: it ends, with one cause")
