@@ -1,4 +1,7 @@
-"""Runs the integration cases. See `run`."""
+"""Runs the integration cases. See `run`.
+
+`--faults SEED`: those that `faulted` has, under faults of that seed.
+"""
 
 import importlib
 import os
@@ -21,6 +24,15 @@ MODULES = [
     "listening",
     "draining",
     "idle",
+    "hostile_frames",
+    "hostile_text",
+    "hostile_sizes",
+    "hostile_slow",
+    "hostile_ends",
+    "hostile_2026",
+    "faultlayer",
+    "malign",
+    "faulted",
 ]
 
 
@@ -29,10 +41,13 @@ def main():
     for module in MODULES:
         importlib.import_module(module)
     patterns = sys.argv[1:]
+    cases = [(f"{function.__module__}: {name}", function) for name, function in harness.CASES]
+    if patterns[:1] == ["--faults"]:
+        cases = list(sys.modules["faulted"].under(int(patterns[1])))
+        patterns = patterns[2:]
     passed, failed = 0, []
     start = time.monotonic()
-    for name, function in harness.CASES:
-        label = f"{function.__module__}: {name}"
+    for label, function in cases:
         if patterns and not any(pattern in label for pattern in patterns):
             continue
         begin = time.monotonic()

@@ -1,6 +1,7 @@
 """A daemon under test, a client that sees every byte, and the list of cases. Standard library only."""
 
 import base64
+import collections
 import contextlib
 import os
 import re
@@ -57,13 +58,25 @@ def binary():
     raise SystemExit("roost is not built: run `swift build --product roost` first, or set ROOST")
 
 
+# `environment()`: variables of the next daemon that this thread starts.
+AROUND = threading.local()
+
+
 class Daemon:
     """A fresh `roost serve` on a port of its own. Settings are keys of the configuration file, with underscores."""
 
     def __init__(
-        self, *arguments, listen=("127.0.0.1:0",), descriptors=None, config=None, log_level="warning", **settings
+        self,
+        *arguments,
+        listen=("127.0.0.1:0",),
+        descriptors=None,
+        config=None,
+        log_level="warning",
+        environment=None,
+        **settings,
     ):
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("ROOST_")}
+        outer = {key: value for key, value in os.environ.items() if not key.startswith("ROOST_")}
+        environment = outer | getattr(AROUND, "environment", dict)() | (environment or {})
         environment |= {"ROOST_" + key.upper(): str(value) for key, value in settings.items()}
         command = [binary(), "serve", "--demo", "--log-level", log_level]
         for address in listen:
@@ -97,6 +110,7 @@ class Daemon:
         else:
             raise AssertionError(f"the daemon did not start: {self.said()}")
         threading.Thread(target=self._drain, daemon=True).start()
+        self.ports = collections.Counter()  # of the clients that have connected
         self.address = self.addresses[0]
         self.url = f"ws://{self.address}"
         self.start_rss = self.rss()
@@ -106,9 +120,12 @@ class Daemon:
             for _ in self.process.stdout:
                 pass
 
+    def logged(self):
+        """All that it has logged."""
+        return os.pread(self.log.fileno(), 1 << 28, 0).decode()
+
     def said(self):
-        self.log.seek(0)
-        return self.log.read()[-4000:]
+        return self.logged()[-4000:]
 
     @property
     def pid(self):
@@ -117,6 +134,11 @@ class Daemon:
     @property
     def is_alive(self):
         return self.process.poll() is None
+
+    def connected(self, client):
+        """Notes the port of a socket that has connected, for `causes`."""
+        if client.family != socket.AF_UNIX:
+            self.ports[client.getsockname()[1]] += 1
 
     def rss(self):
         """Resident bytes."""
@@ -236,8 +258,13 @@ class Socket:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(DEADLINE)
-        self.socket.connect(target)
         self.buffer = b""
+        try:
+            self.socket.connect(target)
+        except ConnectionResetError:
+            daemon.connected(self.socket)  # it was accepted, and has ended before we could look
+            raise
+        daemon.connected(self.socket)
 
     def send(self, data):
         self.socket.sendall(data)

@@ -1,0 +1,83 @@
+"""Every other case once more, while the kernel does what it may and rarely does: nobody may notice.
+
+Short reads and writes, EINTR, spurious EAGAIN, ENOBUFS, events that come one at a time (Tests/Faults). The same cases
+under another seed: `Tests/Integration/run --faults SEED [PATTERN...]`.
+"""
+
+import concurrent.futures
+import functools
+import time
+
+import faulting
+import harness
+from harness import case
+
+SEEDS = [1, 2, 3]
+
+# What no peer may notice, and how often it happens: most calls that can go wrong do within a few messages.
+READS = "rate=0.15;faults=short-read,eintr,eagain-read,few-events"
+BENIGN = "rate=0.15;faults=short-read,short-write,eintr,eagain,enobufs:0.05,few-events"
+
+# Of these modules nothing: they inject faults, or peers', of their own.
+MODULES_LEFT_OUT = {"faultlayer", "faulted", "malign"}
+# Cases that are not run under faults, each with the reason.
+LEFT_OUT = {
+    "100 idle connections: at most one tick of CPU in three seconds, no growth": "measures what the daemon uses",
+    "waiting for descriptors takes no CPU": "measures what the daemon uses",
+    "a handler stuck in native code holds up no other connection of its scheduler, and goes on afterwards": "14 s long",
+    "a port that is taken is told in a sentence": "has no connection that anything could happen to",
+    "silent surplus clients do not keep others out for good": "takes 11 s, all of it waiting",
+}
+# A pong that the socket does not take at once may be overtaken by data, and pings in one go answered by the last alone
+# (RFC 6455 §5.5.3): these cases expect each pong in its place, so their daemon's writes go well.
+READS_ONLY = {
+    "a head split anywhere, with frames behind it, is answered the same",
+    "fragments with control frames between them, split at every byte",
+    "the same, byte by byte",
+    "pings are answered with their payload, in order",
+}
+
+
+def scenarios():
+    """The names and functions of what is run under faults."""
+    unknown = {*LEFT_OUT, *READS_ONLY} - {name for name, _ in harness.CASES}
+    assert not unknown, f"no cases: {unknown}"
+    for name, function in harness.CASES:
+        if function.__module__ not in MODULES_LEFT_OUT and name not in LEFT_OUT:
+            yield f"{function.__module__}: {name}", function
+
+
+def run_under(seed, name, function):
+    """One case under `seed`; it must have met with faults."""
+    is_reads_only = name.split(": ", 1)[1] in READS_ONLY
+    with faulting.faults(f"seed={seed};{READS if is_reads_only else BENIGN}") as faults:
+        function()
+        return sum(faults.injected().values())
+
+
+def under(seed):
+    """As cases of their own."""
+    for name, function in scenarios():
+        yield name, functools.partial(run_under, seed, name, function)
+
+
+def every_scenario(seed):
+    """All of them; each failure, and how to see it again."""
+    failed, injected, start = [], 0, time.monotonic()
+    for name, function in scenarios():
+        try:
+            injected += run_under(seed, name, function)
+        except (AssertionError, harness.Ended, OSError) as error:
+            notes = " ".join(getattr(error, "__notes__", []))
+            failed.append(f"Tests/Integration/run --faults {seed} '{name}'\n    {error!r}\n    {notes}")
+    print(f"    seed {seed}: {injected} faults in {time.monotonic() - start:.0f} s")
+    return failed
+
+
+@case(f"under short reads and writes, EINTR, EAGAIN, ENOBUFS everything goes as it went: seeds {SEEDS}")
+def benign():
+    faulting.library()
+    # Beside each other: much of their time is waiting.
+    with concurrent.futures.ThreadPoolExecutor(len(SEEDS)) as threads:
+        failed = [failure for failures in threads.map(every_scenario, SEEDS) for failure in failures]
+    assert not failed, "\n".join(failed)
