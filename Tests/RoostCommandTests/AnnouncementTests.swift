@@ -94,11 +94,6 @@ import Testing
                 "connect-burst-per-address: 5",
                 "127.0.0.1:9001: connect-burst-per-address changes nothing without max-connect-rate-per-address"
             ),
-            (
-                "tls: {chain: c, key: k, client-ca: a}",
-                "127.0.0.1:9001: tls.client-ca changes nothing while tls.client-certificates is none; use optional or "
-                    + "required"
-            ),
         ])
     func warns(yaml: String, warning: String) throws {
         #expect(try read(yaml).warnings == [warning])

@@ -40,10 +40,13 @@ import Testing
             #expect(tls.contains { $0.hasPrefix("  \(key.rawValue):") }, "tls.\(key.rawValue) is missing")
         }
         // The long way to name certificates stands beside the short one.
-        let short = tls.filter { !$0.hasPrefix("  certificates:") && !$0.hasPrefix("    - ") }
+        let short = tls.filter { !$0.hasPrefix("  certificates:") && !$0.hasPrefix("    - ") }.map {
+            $0.replacing("client-certificates: none", with: "client-certificates: optional")  // what client-ca is for
+        }
         var expected = ListenerSettings().tls
         expected.isWanted = true
         expected.configuration.certificates = [TLSCertificate(chainFile: "example.pem", keyFile: "example.key")]
+        expected.configuration.clientCertificates = .optional
         expected.configuration.clientCAFile = "ca.pem"
         expected.configuration.cipherSuites = "ECDHE+AESGCM:ECDHE+CHACHA20"
         expected.configuration.cipherSuites13 = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"

@@ -113,6 +113,19 @@ import Testing
         #expect(third.routes[0].settings.limits.messageByteCountMax == 2_048)
     }
 
+    @Test("a listener that asks for no certificates of clients leaves out the client-ca that it inherits")
+    func leavesOutClientCA() throws {
+        let configuration = try read(
+            """
+            tls: {chain: a, key: b, client-certificates: required, client-ca: c}
+            listeners:
+              - address: 127.0.0.1:1
+              - {address: "127.0.0.1:2", tls: {client-certificates: none}}
+            """)
+        let listeners = configuration.server.listeners
+        #expect(listeners.map { $0.tls?.clientCAFile } == ["c", nil])
+    }
+
     @Test("tls: off for all, on for one") func turnsOn() throws {
         let configuration = try read(
             """

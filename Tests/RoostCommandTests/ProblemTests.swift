@@ -120,6 +120,11 @@ import Testing
                 "tls.client-certificates is required and needs tls.client-ca: name the file with the certificates that "
                     + "clients' are signed with"
             ),
+            (
+                "tls: {chain: a, key: b, client-ca: c}",
+                "tls.client-ca is for clients that show certificates; set tls.client-certificates to optional or "
+                    + "required, or remove it"
+            ),
             ("tls: {certificates: []}", "tls.certificates is empty; name a certificate, or write `tls: off`"),
             (
                 "tls: {certificates: a.pem}",
@@ -338,6 +343,7 @@ import Testing
             ("a: 1\nb: 2\na: 3", "test.yaml:1: a is given more than once in this section; remove all but one"),
             ("- x", "test.yaml:1: the file is no list of `key: value` lines; see config/roost.yaml"),
             ("just text", "test.yaml:1: the file is no list of `key: value` lines; see config/roost.yaml"),
+            ("a: 1\nb", "test.yaml:2: is not YAML here: could not find expected ':' (column 1)"),
             ("a: 1\n---\nb: 2", "test.yaml:2: is not YAML here: but found another document (column 1)"),
         ])
     func namesBrokenYAML(yaml: String, message: String) { #expect(problems(yaml) == [message]) }

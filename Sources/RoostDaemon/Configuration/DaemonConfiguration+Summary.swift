@@ -36,7 +36,7 @@ extension DaemonConfiguration {
         let settings = group[0].settings
         let each = group.count > 1 ? " for each listener" : ""
         var rows: [Row] = [("listen", group.map(\.address).joined(separator: " "))]
-        if settings.tls.isWanted { rows += Self.rows(of: settings.tls.configuration) }
+        if settings.tls.isWanted { rows += Self.rows(of: settings.tls) }
         rows.append((ListenerSettingKey.maxConnections.rawValue, "\(settings.connectionCountMax)\(each)"))
         let limits = settings.addressLimits
         if limits.connectionCountMax > 0 {
@@ -66,11 +66,12 @@ extension DaemonConfiguration {
         return rows
     }
 
-    private static func rows(of tls: TLSConfiguration) -> [Row] {
+    private static func rows(of settings: TLSSettings) -> [Row] {
+        let tls = settings.configuration
         var rows: [Row] = tls.certificates.map { ("tls", "\($0.chainFile), key \($0.keyFile)") }
-        if tls.clientCertificates != .none {
+        if settings.clientCertificates != .none {
             let source = tls.clientCAFile.map { " from \($0)" } ?? ""
-            rows.append(("tls", "client certificates \(tls.clientCertificates.rawValue)\(source)"))
+            rows.append(("tls", "client certificates \(settings.clientCertificates.rawValue)\(source)"))
         }
         return rows
     }

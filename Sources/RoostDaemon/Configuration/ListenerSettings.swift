@@ -10,6 +10,41 @@ package struct TLSSettings: Sendable, Equatable {
     package var isWanted = false
 
     package init() {}
+
+    /// `configuration.minimumVersion` as the file names it.
+    var minimumVersion: TLSVersionName {
+        switch configuration.minimumVersion {
+        case .tls12: .tls12
+        case .tls13: .tls13
+        }
+    }
+
+    /// `configuration.clientCertificates` as the file names it.
+    var clientCertificates: ClientCertificatesName {
+        switch configuration.clientCertificates {
+        case .none: .none
+        case .optional: .optional
+        case .required: .required
+        }
+    }
+
+    /// For a listener: an inherited `client-ca` is left out where clients are not asked for certificates.
+    var listenerConfiguration: TLSConfiguration {
+        var configuration = configuration
+        if clientCertificates == .none { configuration.clientCAFile = nil }
+        return configuration
+    }
+}
+
+/// What `tls.min-version` may be.
+enum TLSVersionName: String, CaseIterable {
+    case tls12 = "1.2"
+    case tls13 = "1.3"
+}
+
+/// What `tls.client-certificates` may be.
+enum ClientCertificatesName: String, CaseIterable {
+    case none, optional, required
 }
 
 /// What may differ from listener to listener.
@@ -90,11 +125,22 @@ package struct ListenerSettings: Sendable, Equatable {
         if tls.configuration.certificates.isEmpty, ![reader, elsewhere].contains(where: TLSSettings.namesCertificates) {
             report("tls", " has no certificate; add chain and key, or write `tls: off`")
         }
-        if tls.configuration.clientCertificates != .none, tls.configuration.clientCAFile == nil {
-            report(
-                "tls.client-certificates",
-                " is \(tls.configuration.clientCertificates.rawValue) and needs tls.client-ca: name the file with the "
-                    + "certificates that clients' are signed with")
+        switch tls.clientCertificates {
+        case .none:
+            // An inherited one does nothing where clients are not asked.
+            if reader.origin(["tls", TLSSettingKey.clientCA.rawValue]) != nil {
+                report(
+                    "tls.client-ca",
+                    " is for clients that show certificates; set tls.client-certificates to optional or required, or "
+                        + "remove it")
+            }
+        case .optional, .required:
+            if tls.configuration.clientCAFile == nil {
+                report(
+                    "tls.client-certificates",
+                    " is \(tls.clientCertificates.rawValue) and needs tls.client-ca: name the file with the "
+                        + "certificates that clients' are signed with")
+            }
         }
     }
 
@@ -119,17 +165,12 @@ package struct ListenerSettings: Sendable, Equatable {
             warnings.append(
                 "\(address): connect-burst-per-address changes nothing without max-connect-rate-per-address")
         }
-        if tls.isWanted, tls.configuration.clientCAFile != nil, tls.configuration.clientCertificates == .none {
-            warnings.append(
-                "\(address): tls.client-ca changes nothing while tls.client-certificates is none; use optional or "
-                    + "required")
-        }
         return warnings
     }
 
     func listener(_ address: String, _ routes: [Route]) -> ListenerConfiguration {
         var listener = ListenerConfiguration(address: address, routes: routes)
-        listener.tls = tls.isWanted ? tls.configuration : nil
+        listener.tls = tls.isWanted ? tls.listenerConfiguration : nil
         listener.proxy = proxy
         listener.addressLimits = addressLimits
         listener.http = http
@@ -152,10 +193,15 @@ extension TLSSettings {
         readSwitch(&reader)
         readCertificates(&reader)
         let (version, client) = (TLSSettingKey.minVersion, TLSSettingKey.clientCertificates)
-        configuration.minimumVersion = reader.choice(
-            Self.section, version.rawValue, rule: version.rule, default: configuration.minimumVersion)
-        configuration.clientCertificates = reader.choice(
-            Self.section, client.rawValue, rule: client.rule, default: configuration.clientCertificates)
+        switch reader.choice(Self.section, version.rawValue, rule: version.rule, default: minimumVersion) {
+        case .tls12: configuration.minimumVersion = .tls12
+        case .tls13: configuration.minimumVersion = .tls13
+        }
+        switch reader.choice(Self.section, client.rawValue, rule: client.rule, default: clientCertificates) {
+        case .none: configuration.clientCertificates = .none
+        case .optional: configuration.clientCertificates = .optional
+        case .required: configuration.clientCertificates = .required
+        }
         if let (path, _) = reader.file([Self.section, TLSSettingKey.clientCA.rawValue]) {
             configuration.clientCAFile = path
         }

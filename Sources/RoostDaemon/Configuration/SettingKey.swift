@@ -89,8 +89,8 @@ enum TLSSettingKey: String, CaseIterable {
         switch self {
         case .certificates: .list
         case .chain, .key, .clientCA: .file
-        case .minVersion: .choice(TLSVersion.allCases.map(\.rawValue))
-        case .clientCertificates: .choice(TLSClientCertificates.allCases.map(\.rawValue))
+        case .minVersion: .choice(TLSVersionName.allCases.map(\.rawValue))
+        case .clientCertificates: .choice(ClientCertificatesName.allCases.map(\.rawValue))
         case .requireServerName: .flag
         case .ciphers, .ciphers13: .text
         }

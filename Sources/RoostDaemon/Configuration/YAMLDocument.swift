@@ -67,7 +67,7 @@ struct YAMLDocument: Sendable {
             root =
                 try node.flatMap { Self.isEmpty($0) ? nil : try Self.value($0, &bounds) } ?? .section([], line: 1)
         } catch {
-            throw Self.syntaxError(error, path)
+            throw Self.syntaxError(error, path, text)
         }
         guard case .section = root else {
             throw Self.error(path, root.line, "the file is no list of `key: value` lines; see config/roost.yaml")
@@ -100,16 +100,20 @@ struct YAMLDocument: Sendable {
         ConfigurationError(problems: [ConfigurationProblem(origin: .file(path: path, line: line), message: message)])
     }
 
-    private static func syntaxError(_ cause: any Error, _ path: String) -> ConfigurationError {
+    private static func syntaxError(_ cause: any Error, _ path: String, _ text: String) -> ConfigurationError {
+        // At the end of a file the parser may say the line behind the last.
+        let lineCount = text.unicodeScalars.count { ["\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"].contains($0) } + 1
+        func inFile(_ line: Int) -> Int { min(max(line, 1), lineCount) }
         if let excess = cause as? ValueBounds.Excess { return error(path, excess.line, excess.message) }
         switch cause as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            return error(path, mark.line, "is not YAML here: \(problem) (column \(mark.column))")
+            return error(path, inFile(mark.line), "is not YAML here: \(problem) (column \(mark.column))")
         case .duplicatedKeysInMapping(let names, let context):
             let name = names.joined(separator: ", ")
-            return error(path, context.mark.line, "\(name) is given more than once in this section; remove all but one")
-        case .reader(let problem, let offset, _, let text):
+            return error(
+                path, inFile(context.mark.line), "\(name) is given more than once in this section; remove all but one")
+        case .reader(let problem, let offset, _, _):
             let line = text.utf8.prefix(offset ?? 0).count { $0 == UInt8(ascii: "\n") } + 1
             return error(path, line, "is not YAML: \(problem)")
         default: return error(path, 1, "is not YAML: \(cause)")

@@ -197,8 +197,9 @@ public final class Runtime: @unchecked Sendable {
             SchedulerRef.current == nil, "Runtime.stop was called on one of its schedulers; call it from another thread"
         )
         guard isRunning.exchange(false, ordering: .sequentiallyConsistent) else { return }
-        for scheduler in schedulers { scheduler.post(.run { SchedulerRef.current?.state.isStopping = true }) }
+        // Before any thread ends: it looks at what is theirs.
         watch?.stop()
+        for scheduler in schedulers { scheduler.post(.run { SchedulerRef.current?.state.isStopping = true }) }
         threads.stop()
         for pool in DirtyPool.allCases { dirtyThreads(pool).stop() }
         unsafe Unmanaged.passUnretained(self).release()
