@@ -42,9 +42,10 @@ test: ## every test: units, integration, conformance
 simulate: deps ## seeds of the deterministic simulation, then each canary; SEEDS=40000
 	@Scripts/simulate
 
-conformance: release ## Autobahn cases 1-7, 9 and 10 against a fresh daemon
+conformance: release ## every Autobahn case against a fresh daemon, some 8 minutes; then our client against the suite's server
 	@Scripts/deps build test
-	@Scripts/conformance base $(ROOST)
+	@Scripts/conformance all $(ROOST)
+	@Scripts/conformance-client
 
 prove: ## the models of the lock-free parts (Proof/), checked with spin
 	@Scripts/deps build test
