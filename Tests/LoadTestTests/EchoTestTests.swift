@@ -165,7 +165,11 @@ private final class Counter: Sendable {
             await refusal { $0.target.headers = ["nonsense"] }
                 == "header 'nonsense' has no colon; write it as 'Name: value'")
         #expect(await refusal { $0.target.sourceAddresses = ["nowhere"] }.hasPrefix("source address 'nowhere'"))
-        #expect(await refusal { $0.target.url = "wss://h/" }.contains("TLS"))
+        #expect(
+            await refusal {
+                $0.target.url = "wss://127.0.0.1:1/"
+                $0.target.tls.caFile = "/nowhere.pem"
+            }.contains("/nowhere.pem: cannot be opened"))
         #expect(
             await refusal { $0.target.url = "ws://no-such-host.invalid/" }.hasPrefix(
                 "host 'no-such-host.invalid' was not found"))

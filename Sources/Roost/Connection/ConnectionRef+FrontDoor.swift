@@ -49,7 +49,12 @@ extension ConnectionRef {
     /// The connection is over: its address may have another.
     func leave() {
         if state.extras?.isSurplusCounted == true { listener.counters.surplusAnswered() }
+        releaseAddress()
+    }
+
+    private func releaseAddress() {
         guard state.flags.contains(.isCountedByAddress), let address = state.peer?.ipAddress else { return }
+        state.flags.remove(.isCountedByAddress)
         listener.addresses?.release(address.limitKey)
     }
 
@@ -61,15 +66,27 @@ extension ConnectionRef {
             case .forwarded: .forwarded
             case .xForwardedFor: .xForwardedFor
             }
-        if let header, requestCount == 0, listener.trusts(state.peer) {
+        // Proxies send the requests of different clients over one connection: each tells its own.
+        let proxy = state.extras?.proxy ?? state.peer
+        if let header, listener.trusts(proxy) {
             let client = ForwardedFor.client(
-                in: head.headers, header: header, peer: state.peer?.ipAddress, trusted: listener.trusted)
-            if let client { state.peer = SocketAddress(client) }
-            admit()
+                in: head.headers, header: header, peer: proxy?.ipAddress, trusted: listener.trusted)
+            speak(for: client.map { SocketAddress($0) }, proxy)
         }
         guard state.flags.contains(.isSurplus) else { return true }
         refuseSurplus(process, scheduler)
         return false
+    }
+
+    /// The connection is `client`'s now, of whom `proxy` speaks; the proxy's own where that is nil.
+    private func speak(for client: SocketAddress?, _ proxy: SocketAddress?) {
+        let peer = client ?? proxy
+        if peer != state.peer {
+            releaseAddress()
+            if client != nil { extras.proxy = proxy }
+            state.peer = peer
+        }
+        if client != nil { admit() }
     }
 
     private func refuseSurplus(_ process: ProcessRef, _ scheduler: SchedulerRef) {

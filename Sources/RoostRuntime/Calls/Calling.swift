@@ -177,10 +177,11 @@ extension MonotonicTime {
         return MonotonicTime(nanoseconds: coarse().nanoseconds &+ coarseLag) + timeout
     }
 
-    /// Nanoseconds that the coarse clock may lag behind: added, so that no deadline is early.
+    /// Nanoseconds that the coarse clock may lag behind, a late tick of a virtual machine included: added, so that no
+    /// deadline is early.
     private static let coarseLag: UInt64 = {
         var resolution = timespec()
         unsafe clock_getres(CLOCK_MONOTONIC_COARSE, &resolution)
-        return UInt64(resolution.tv_nsec)
+        return 2 * UInt64(resolution.tv_nsec)
     }()
 }
