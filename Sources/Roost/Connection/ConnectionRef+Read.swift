@@ -249,7 +249,9 @@ extension ConnectionRef {
         guard isDue || hasUndecoded || isUnread || !wake.isDisjoint(with: [.readable, .writable, .hangup]) else {
             return
         }
-        guard state.phase == .open || state.phase == .lingering else { return }
+        guard state.phase == .open || state.phase == .lingering else {
+            return keepForBeginning(wake, process, scheduler)
+        }
         if wake.contains(.writable) {
             noteWritable()
             if !state.outbound.isEmpty { flushOutbound(process, scheduler) }
@@ -274,6 +276,17 @@ extension ConnectionRef {
 
     /// A callback stands before bytes that were read with those it handles: a ping or a close may be among them.
     private var hasUndecoded: Bool {
+    /// `connect` or a responder waits: what has come is seen to when it returns. The flags would not last until then.
+    private func keepForBeginning(_ wake: WakeFlags, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        note(wake)
+        process.clearWakeFlags([.readable, .writable, .hangup])
+        guard state.timerDeadline <= scheduler.now else { return }
+        // Armed again at the turn's end.
+        if state.timer != .none { scheduler.cancelTimer(state.timer) }
+        state.timer = .none
+        state.timerDeadline = .distantFuture
+    }
+
         state.readCursor < state.readEnd && state.flags.contains(.isInCallback) && state.flags.isDisjoint(with: .isHeld)
     }
 
