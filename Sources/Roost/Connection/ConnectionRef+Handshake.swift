@@ -80,7 +80,7 @@ extension ConnectionRef {
     private func answer(_ head: RequestHead, _ process: ProcessRef, _ scheduler: SchedulerRef) throws -> Bool {
         guard noteClient(of: head, process, scheduler) else { return true }
         guard let (route, remainder) = listener.routes.find(head.path) else {
-            refuse(.notFound, "nothing is served at \(head.encodedPath)", process, scheduler)
+            refuse(.notFound, "nothing is served at \(head.encodedPath)", to: head, process, scheduler)
             return true
         }
         if route.responder != nil {
@@ -100,7 +100,7 @@ extension ConnectionRef {
         case .accept(let accepted): acceptance = accepted
         case .refuse(let refusal):
             refused(refusal.status, refusal.description)
-            sendRaw(refusal.response(), process, scheduler)
+            sendRaw(refusal.response(isHead: head.method == "HEAD"), process, scheduler)
             return true
         }
         guard route.allowsOrigin(of: head, isSecure: state.flags.contains(.isSecure)) else {
@@ -179,7 +179,11 @@ extension ConnectionRef {
     /// How long a refused client may take to read why.
     static let refusalTimeout = Duration.seconds(2)
 
-    func refuse(_ status: HTTPStatus, _ reason: String, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+    /// `head` is the request's, where it has been read.
+    func refuse(
+        _ status: HTTPStatus, _ reason: String, to head: RequestHead? = nil, _ process: ProcessRef,
+        _ scheduler: SchedulerRef
+    ) {
         refused(status, reason)
         var fields = [HeaderField(known: "Content-Type", "text/plain; charset=utf-8")]
         if status == .serviceUnavailable || status == .tooManyRequests {
@@ -188,7 +192,7 @@ extension ConnectionRef {
         sendRaw(
             ResponseEncoder.encode(
                 status: status, fields: fields, body: Array((reason.isEmpty ? "" : reason + "\n").utf8),
-                isHead: false, keepsAlive: false), process, scheduler)
+                isHead: head?.method == "HEAD", keepsAlive: false), process, scheduler)
     }
 
     func refuseHead(_ error: HTTPError, _ process: ProcessRef, _ scheduler: SchedulerRef) {

@@ -98,7 +98,7 @@ extension ConnectionRef {
         _ head: RequestHead, _ route: Route, _ remainder: String, _ process: ProcessRef, _ scheduler: SchedulerRef
     ) throws {
         guard route.methods.contains(head.method) else {
-            return refuseMethod(route, process, scheduler)
+            return refuseMethod(head, route, process, scheduler)
         }
         var request = PendingRequest(head: head, route: route, pathRemainder: remainder)
         let limit = listener.configuration.http.bodyByteCountMax
@@ -121,7 +121,9 @@ extension ConnectionRef {
         state.stage = .requestBody
     }
 
-    private func refuseMethod(_ route: Route, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+    private func refuseMethod(
+        _ head: RequestHead, _ route: Route, _ process: ProcessRef, _ scheduler: SchedulerRef
+    ) {
         let allowed = route.methods.joined(separator: ", ")
         refused(.methodNotAllowed, "use \(allowed)")
         let fields = [
@@ -130,7 +132,7 @@ extension ConnectionRef {
         sendRaw(
             ResponseEncoder.encode(
                 status: .methodNotAllowed, fields: fields, body: Array("use \(allowed)\n".utf8),
-                isHead: false, keepsAlive: false),
+                isHead: head.method == "HEAD", keepsAlive: false),
             process, scheduler)
     }
 
