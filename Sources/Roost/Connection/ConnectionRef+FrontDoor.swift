@@ -17,9 +17,13 @@ extension ConnectionRef {
             state.stage = .proxyHeader
         } else {
             state.stage = configuration.tls == nil ? .requestHead : .tls
-            // A proxy's own address stands for many clients: they are counted when it has said who they are.
-            if configuration.proxy.forwardedHeader == .none || !listener.trusts(state.peer) { admit() }
+            admitUnlessProxy()
         }
+    }
+
+    /// A proxy's own address stands for many clients: they are counted when it has said who they are.
+    private func admitUnlessProxy() {
+        if listener.configuration.proxy.forwardedHeader == .none || !listener.trusts(state.peer) { admit() }
     }
 
     /// Counts the connection with those of the client's address. Past a limit it is answered with 429, or closed at
@@ -49,41 +53,55 @@ extension ConnectionRef {
     /// The connection is over: its address may have another.
     func leave() {
         if state.extras?.isSurplusCounted == true { listener.counters.surplusAnswered() }
+        leaveAddress()
+    }
+
+    private func leaveAddress() {
         guard state.flags.contains(.isCountedByAddress), let address = state.peer?.ipAddress else { return }
+        state.flags.remove(.isCountedByAddress)
         listener.addresses?.release(address.limitKey)
     }
 
     /// Learns from a request who the client is, where a trusted proxy says so. False: the connection is refused.
     func noteClient(of head: RequestHead, _ process: ProcessRef, _ scheduler: SchedulerRef) -> Bool {
-        let header: ForwardedFor.Header? =
-            switch listener.configuration.proxy.forwardedHeader {
-            case .none: nil
-            case .forwarded: .forwarded
-            case .xForwardedFor: .xForwardedFor
-            }
-        if let header, requestCount == 0, listener.trusts(state.peer) {
-            let client = ForwardedFor.client(
-                in: head.headers, header: header, peer: state.peer?.ipAddress, trusted: listener.trusted)
-            if let client { state.peer = SocketAddress(client) }
-            admit()
+        switch listener.configuration.proxy.forwardedHeader {
+        case .none: break
+        case .forwarded: noteForwarded(head, .forwarded)
+        case .xForwardedFor: noteForwarded(head, .xForwardedFor)
         }
+        guard state.phase == .handshake else { return false }
         guard state.flags.contains(.isSurplus) else { return true }
-        refuseSurplus(process, scheduler)
+        refuseSurplus(head, process, scheduler)
         return false
     }
 
-    private func refuseSurplus(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+    /// A proxy may send requests of one client after another's on one connection: each tells its own.
+    private func noteForwarded(_ head: RequestHead, _ header: ForwardedFor.Header) {
+        let sender = state.extras?.proxy ?? state.peer
+        guard listener.trusts(sender) else { return }
+        let client = ForwardedFor.client(
+            in: head.headers, header: header, peer: sender?.ipAddress, trusted: listener.trusted)
+        if state.peer?.ipAddress != client ?? sender?.ipAddress {
+            leaveAddress()
+            extras.proxy = sender
+            state.peer = client.map { SocketAddress($0) } ?? sender
+        }
+        admit()
+    }
+
+    private func refuseSurplus(_ head: RequestHead, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         let cause = state.extras?.surplus ?? .listenerFull
         noteReason(CloseReason(cause))
         switch cause {
         case .addressLimit:
-            refuse(.tooManyRequests, "too many connections from your address", process, scheduler)
+            refuse(.tooManyRequests, "too many connections from your address", to: head, process, scheduler)
         case .addressRate:
-            refuse(.tooManyRequests, "your address connects too often; try again later", process, scheduler)
+            refuse(
+                .tooManyRequests, "your address connects too often; try again later", to: head, process, scheduler)
         default:
             refuse(
-                .serviceUnavailable, "the server holds as many connections as it may; try again later", process,
-                scheduler)
+                .serviceUnavailable, "the server holds as many connections as it may; try again later", to: head,
+                process, scheduler)
         }
     }
 
@@ -130,7 +148,7 @@ extension ConnectionRef {
         case .unix(let path): if let peer = try? SocketAddress("unix:\(path)") { state.peer = peer }
         }
         state.stage = listener.configuration.tls == nil ? .requestHead : .tls
-        if address != .local { admit() }
+        if address != .local { admitUnlessProxy() }
         return .goesOn
     }
 

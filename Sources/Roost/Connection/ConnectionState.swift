@@ -114,6 +114,8 @@ final class ConnectionExtras {
     var exchange: PendingRequest?
     /// Requests answered on this connection.
     var requestCount = 0
+    /// The trusted proxy that is connected, where `peer` is a client that it speaks for.
+    var proxy: SocketAddress?
     /// Why a connection past a limit is refused.
     var surplus: CloseReason.Cause?
     /// Counted with those that are refused with an answer.
