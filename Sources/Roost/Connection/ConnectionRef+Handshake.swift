@@ -34,9 +34,7 @@ extension ConnectionRef {
             if process.isExiting { return shutDown(process, scheduler) }
             if !state.outbound.isEmpty {
                 flushOutbound(process, scheduler)
-                if state.outbound.isEmpty, requestCount > 0 {
-                    state.deadline = .now() + listener.configuration.http.keepAliveTimeout
-                }
+                if state.outbound.isEmpty, requestCount > 0, state.stage == .requestHead { awaitRequest() }
             }
             try advance(process, scheduler)
         case .open, .lingering, .closed: break

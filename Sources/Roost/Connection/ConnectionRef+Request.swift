@@ -228,16 +228,24 @@ extension ConnectionRef {
                 version: head.version), process, scheduler)
         guard state.phase == .handshake else { return }
         if keepsAlive {
-            let timeout = state.outbound.isEmpty ? limits.keepAliveTimeout : listener.configuration.handshakeTimeout
-            state.deadline = .now() + timeout
+            awaitRequest()
         } else {
             noteReason(CloseReason(.requestsServed))
             endRequests()
         }
     }
+            // As long as any other answer has to leave.
+            if !state.outbound.isEmpty { state.deadline = .now() + listener.configuration.handshakeTimeout }
 
     private func called(_ responder: HTTPResponder, _ request: HTTPRequest) throws -> HTTPResponse {
         roost_handler_begin()
+    /// A request has been answered: the answer has to leave, and the next request may be there in part already.
+    func awaitRequest() {
+        let configuration = listener.configuration
+        let isBetween = state.outbound.isEmpty && state.residue.isEmpty
+        state.deadline = .now() + (isBetween ? configuration.http.keepAliveTimeout : configuration.handshakeTimeout)
+    }
+
         defer { roost_handler_end() }
         return try responder(request)
     }
