@@ -79,6 +79,8 @@ extension ConnectionRef {
     /// The next request's head; nil when it is not there, or was refused.
     func readHead(_ process: ProcessRef, _ scheduler: SchedulerRef) -> RequestHead? {
         guard let bytes = unsafe takeInput(process, scheduler) else { return nil }
+        // What had come of it before is looked at again.
+        roost_charge(Int64(bytes.count >> 4))
         var parser = RequestHeadParser(limits: listener.httpLimits)
         switch unsafe parser.parse(UnsafeRawBufferPointer(bytes)) {
         case .needsMoreBytes:
