@@ -114,7 +114,7 @@ extension ConnectionRef {
                 if isEnd { try deliverAssembled(kind, isCompressed, process, scheduler) }
             case .control(let kind, let offset, let byteCount):
                 roost_charge(Self.messageReductions)
-                guard isWithinRate(byteCount, process, scheduler) else { break }
+                guard kind == .close || isWithinRate(byteCount, process, scheduler) else { break }
                 unsafe control(
                     kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
             case .needsMoreBytes:
@@ -199,6 +199,8 @@ extension ConnectionRef {
             byteCount: byteCount, messagesPerSecond: limits.messagesPerSecond, bytesPerSecond: limits.bytesPerSecond,
             at: scheduler.now.nanoseconds)
         guard let until else { return true }
+        // Behind our close frame nothing is answered, and the client's must be heard in time (RFC 6455 §5.5.1).
+        guard state.closing.maySendMessages else { return false }
         switch limits.rateLimit {
         case .delay:
             if !state.flags.contains(.isThrottled) { listener.counters.throttled.add(1, ordering: .relaxed) }
@@ -386,7 +388,7 @@ extension ConnectionRef {
                 }
             case .control(let kind, let offset, let byteCount):
                 let payload = unsafe UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount])
-                guard isWithinRate(byteCount, process, scheduler) else { break }
+                guard kind == .close || isWithinRate(byteCount, process, scheduler) else { break }
                 unsafe control(kind, payload, process, scheduler, isForLater: true)
                 // Nothing after the first close frame counts.
                 if state.flags.contains(.hasPendingClose) { return bytes.count }
