@@ -87,7 +87,8 @@ extension ConnectionRef {
 
     /// One turn, from the top of the stack.
     func runTurn(_ process: ProcessRef, _ scheduler: SchedulerRef) {
-        note(process.takeWakeFlags())
+        // What has come since `beginTurn` looked is left where it is, for another turn: nothing here would see to it.
+        if state.phase != .handshake, state.phase != .connecting { note(process.takeWakeFlags()) }
         do {
             try work(process, scheduler)
         } catch {
@@ -98,7 +99,7 @@ extension ConnectionRef {
     }
 
     @inline(__always)
-    private func note(_ wake: WakeFlags) {
+    func note(_ wake: WakeFlags) {
         if wake.contains(.readable) { state.flags.insert(.readable) }
         if wake.contains(.hangup) { state.flags.insert(.hasHangup) }
         if wake.contains(.writable) { noteWritable() }

@@ -63,6 +63,12 @@ extension ConnectionRef {
             if state.phase == .open { state.phase = state.outbound.isEmpty ? .closed : .lingering }
         case .send(let payload):
             state.deadline = MonotonicTime(nanoseconds: state.closing.deadline ?? MonotonicTime.now().nanoseconds)
+            if state.flags.contains(.isThrottled) {
+                // The client's own close frame is behind what it is held up for.
+                state.flags.remove(.isThrottled)
+                extras.throttledUntil = .distantFuture
+                process.wakeSelf()
+            }
             unsafe withUnsafeTemporaryAllocation(
                 byteCount: FrameEncoder.controlPayloadByteCountMax, alignment: 8
             ) { buffer in

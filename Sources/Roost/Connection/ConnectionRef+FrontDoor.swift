@@ -17,9 +17,13 @@ extension ConnectionRef {
             state.stage = .proxyHeader
         } else {
             state.stage = configuration.tls == nil ? .requestHead : .tls
-            // A proxy's own address stands for many clients: they are counted when it has said who they are.
-            if configuration.proxy.forwardedHeader == .none || !listener.trusts(state.peer) { admit() }
+            admitUnlessProxy()
         }
+    }
+
+    /// A proxy's own address stands for many clients: they are counted when it has said who they are.
+    private func admitUnlessProxy() {
+        if listener.configuration.proxy.forwardedHeader == .none || !listener.trusts(state.peer) { admit() }
     }
 
     /// Counts the connection with those of the client's address. Past a limit it is answered with 429, or closed at
@@ -49,10 +53,10 @@ extension ConnectionRef {
     /// The connection is over: its address may have another.
     func leave() {
         if state.extras?.isSurplusCounted == true { listener.counters.surplusAnswered() }
-        releaseAddress()
+        leaveAddress()
     }
 
-    private func releaseAddress() {
+    private func leaveAddress() {
         guard state.flags.contains(.isCountedByAddress), let address = state.peer?.ipAddress else { return }
         state.flags.remove(.isCountedByAddress)
         listener.addresses?.release(address.limitKey)
@@ -60,47 +64,44 @@ extension ConnectionRef {
 
     /// Learns from a request who the client is, where a trusted proxy says so. False: the connection is refused.
     func noteClient(of head: RequestHead, _ process: ProcessRef, _ scheduler: SchedulerRef) -> Bool {
-        let header: ForwardedFor.Header? =
-            switch listener.configuration.proxy.forwardedHeader {
-            case .none: nil
-            case .forwarded: .forwarded
-            case .xForwardedFor: .xForwardedFor
-            }
-        // Proxies send the requests of different clients over one connection: each tells its own.
-        let proxy = state.extras?.proxy ?? state.peer
-        if let header, listener.trusts(proxy) {
-            let client = ForwardedFor.client(
-                in: head.headers, header: header, peer: proxy?.ipAddress, trusted: listener.trusted)
-            speak(for: client.map { SocketAddress($0) }, proxy)
+        switch listener.configuration.proxy.forwardedHeader {
+        case .none: break
+        case .forwarded: noteForwarded(head, .forwarded)
+        case .xForwardedFor: noteForwarded(head, .xForwardedFor)
         }
+        guard state.phase == .handshake else { return false }
         guard state.flags.contains(.isSurplus) else { return true }
-        refuseSurplus(process, scheduler)
+        refuseSurplus(head, process, scheduler)
         return false
     }
 
-    /// The connection is `client`'s now, of whom `proxy` speaks; the proxy's own where that is nil.
-    private func speak(for client: SocketAddress?, _ proxy: SocketAddress?) {
-        let peer = client ?? proxy
-        if peer != state.peer {
-            releaseAddress()
-            if client != nil { extras.proxy = proxy }
-            state.peer = peer
+    /// A proxy may send requests of one client after another's on one connection: each tells its own.
+    private func noteForwarded(_ head: RequestHead, _ header: ForwardedFor.Header) {
+        let sender = state.extras?.proxy ?? state.peer
+        guard listener.trusts(sender) else { return }
+        let client = ForwardedFor.client(
+            in: head.headers, header: header, peer: sender?.ipAddress, trusted: listener.trusted)
+        if state.peer?.ipAddress != client ?? sender?.ipAddress {
+            leaveAddress()
+            extras.proxy = sender
+            state.peer = client.map { SocketAddress($0) } ?? sender
         }
         if client != nil { admit() }
     }
 
-    private func refuseSurplus(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+    private func refuseSurplus(_ head: RequestHead, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         let cause = state.extras?.surplus ?? .listenerFull
         noteReason(CloseReason(cause))
         switch cause {
         case .addressLimit:
-            refuse(.tooManyRequests, "too many connections from your address", process, scheduler)
+            refuse(.tooManyRequests, "too many connections from your address", to: head, process, scheduler)
         case .addressRate:
-            refuse(.tooManyRequests, "your address connects too often; try again later", process, scheduler)
+            refuse(
+                .tooManyRequests, "your address connects too often; try again later", to: head, process, scheduler)
         default:
             refuse(
-                .serviceUnavailable, "the server holds as many connections as it may; try again later", process,
-                scheduler)
+                .serviceUnavailable, "the server holds as many connections as it may; try again later", to: head,
+                process, scheduler)
         }
     }
 
@@ -147,7 +148,7 @@ extension ConnectionRef {
         case .unix(let path): if let peer = try? SocketAddress("unix:\(path)") { state.peer = peer }
         }
         state.stage = listener.configuration.tls == nil ? .requestHead : .tls
-        if address != .local { admit() }
+        if address != .local { admitUnlessProxy() }
         return .goesOn
     }
 

@@ -34,9 +34,7 @@ extension ConnectionRef {
             if process.isExiting { return shutDown(process, scheduler) }
             if !state.outbound.isEmpty {
                 flushOutbound(process, scheduler)
-                if state.outbound.isEmpty, requestCount > 0 {
-                    state.deadline = .now() + listener.configuration.http.keepAliveTimeout
-                }
+                if state.outbound.isEmpty, requestCount > 0, state.stage == .requestHead { awaitRequest() }
             }
             try advance(process, scheduler)
         case .open, .lingering, .closed: break
@@ -100,7 +98,7 @@ extension ConnectionRef {
         case .accept(let accepted): acceptance = accepted
         case .refuse(let refusal):
             refused(refusal.status, refusal.description)
-            sendRaw(refusal.response(), process, scheduler)
+            sendRaw(refusal.response(isHead: head.method == "HEAD"), process, scheduler)
             return true
         }
         guard route.allowsOrigin(of: head, isSecure: state.flags.contains(.isSecure)) else {
@@ -179,7 +177,7 @@ extension ConnectionRef {
     /// How long a refused client may take to read why.
     static let refusalTimeout = Duration.seconds(2)
 
-    /// `head`: of the request that is refused, where there is one.
+    /// `head` is the request's, where it has been read.
     func refuse(
         _ status: HTTPStatus, _ reason: String, to head: RequestHead? = nil, _ process: ProcessRef,
         _ scheduler: SchedulerRef

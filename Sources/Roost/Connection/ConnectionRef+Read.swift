@@ -114,7 +114,7 @@ extension ConnectionRef {
                 if isEnd { try deliverAssembled(kind, isCompressed, process, scheduler) }
             case .control(let kind, let offset, let byteCount):
                 roost_charge(Self.messageReductions)
-                guard isWithinRate(byteCount, process, scheduler) else { break }
+                guard kind == .close || isWithinRate(byteCount, process, scheduler) else { break }
                 unsafe control(
                     kind, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]), process, scheduler)
             case .needsMoreBytes:
@@ -199,6 +199,8 @@ extension ConnectionRef {
             byteCount: byteCount, messagesPerSecond: limits.messagesPerSecond, bytesPerSecond: limits.bytesPerSecond,
             at: scheduler.now.nanoseconds)
         guard let until else { return true }
+        // Behind our close frame nothing is answered, and the client's must be heard in time (RFC 6455 §5.5.1).
+        guard state.closing.maySendMessages else { return false }
         switch limits.rateLimit {
         case .delay:
             if !state.flags.contains(.isThrottled) { listener.counters.throttled.add(1, ordering: .relaxed) }
@@ -249,7 +251,9 @@ extension ConnectionRef {
         guard isDue || hasUndecoded || isUnread || !wake.isDisjoint(with: [.readable, .writable, .hangup]) else {
             return
         }
-        guard state.phase == .open || state.phase == .lingering else { return }
+        guard state.phase == .open || state.phase == .lingering else {
+            return keepForBeginning(wake, process, scheduler)
+        }
         if wake.contains(.writable) {
             noteWritable()
             if !state.outbound.isEmpty { flushOutbound(process, scheduler) }
@@ -270,6 +274,17 @@ extension ConnectionRef {
         armDeadline(process, scheduler)
         // The socket is gone: the callback's waiting calls throw, so that the connection can end.
         if state.phase == .closed { scheduler.tellToExit(process, .shutdown) }
+    }
+
+    /// `connect` or a responder waits: what has come is seen to when it returns. The flags would not last until then.
+    private func keepForBeginning(_ wake: WakeFlags, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+        note(wake)
+        process.clearWakeFlags([.readable, .writable, .hangup])
+        guard state.timerDeadline <= scheduler.now else { return }
+        // Armed again at the turn's end.
+        if state.timer != .none { scheduler.cancelTimer(state.timer) }
+        state.timer = .none
+        state.timerDeadline = .distantFuture
     }
 
     /// A callback stands before bytes that were read with those it handles: a ping or a close may be among them.
@@ -373,7 +388,7 @@ extension ConnectionRef {
                 }
             case .control(let kind, let offset, let byteCount):
                 let payload = unsafe UnsafeRawBufferPointer(rebasing: rest[offset..<offset + byteCount])
-                guard isWithinRate(byteCount, process, scheduler) else { break }
+                guard kind == .close || isWithinRate(byteCount, process, scheduler) else { break }
                 unsafe control(kind, payload, process, scheduler, isForLater: true)
                 // Nothing after the first close frame counts.
                 if state.flags.contains(.hasPendingClose) { return bytes.count }

@@ -79,6 +79,8 @@ extension ConnectionRef {
     /// The next request's head; nil when it is not there, or was refused.
     func readHead(_ process: ProcessRef, _ scheduler: SchedulerRef) -> RequestHead? {
         guard let bytes = unsafe takeInput(process, scheduler) else { return nil }
+        // What had come of it before is looked at again.
+        roost_charge(Int64(bytes.count >> 4))
         var parser = RequestHeadParser(limits: listener.httpLimits)
         switch unsafe parser.parse(UnsafeRawBufferPointer(bytes)) {
         case .needsMoreBytes:
@@ -228,12 +230,20 @@ extension ConnectionRef {
                 version: head.version, date: HTTPDate(secondsSince1970: Int(time(nil)))), process, scheduler)
         guard state.phase == .handshake else { return }
         if keepsAlive {
-            let timeout = state.outbound.isEmpty ? limits.keepAliveTimeout : listener.configuration.handshakeTimeout
-            state.deadline = .now() + timeout
+            awaitRequest()
         } else {
             noteReason(CloseReason(.requestsServed))
             endRequests()
+            // As long as any other answer has to leave.
+            if !state.outbound.isEmpty { state.deadline = .now() + listener.configuration.handshakeTimeout }
         }
+    }
+
+    /// A request has been answered: the answer has to leave, and the next request may be there in part already.
+    func awaitRequest() {
+        let configuration = listener.configuration
+        let isBetween = state.outbound.isEmpty && state.residue.isEmpty
+        state.deadline = .now() + (isBetween ? configuration.http.keepAliveTimeout : configuration.handshakeTimeout)
     }
 
     private func called(_ responder: HTTPResponder, _ request: HTTPRequest) throws -> HTTPResponse {

@@ -114,7 +114,7 @@ final class ConnectionExtras {
     var exchange: PendingRequest?
     /// Requests answered on this connection.
     var requestCount = 0
-    /// Who is connected, where `peer` is the client that it speaks for.
+    /// The trusted proxy that is connected, where `peer` is a client that it speaks for.
     var proxy: SocketAddress?
     /// Why a connection past a limit is refused.
     var surplus: CloseReason.Cause?

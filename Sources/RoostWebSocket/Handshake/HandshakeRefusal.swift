@@ -57,13 +57,16 @@ package enum HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertib
         }
     }
 
-    /// The whole response. It announces that the connection ends, as nothing else is spoken on it.
-    package func response() -> [UInt8] {
+    /// The whole response, without its body to HEAD. It announces that the connection ends, as nothing else is spoken
+    /// on it.
+    package func response(isHead: Bool = false) -> [UInt8] {
         var fields = fields
         if !fields.contains(where: { $0.name == "Connection" }) {
             fields.append(HeaderField(known: "Connection", "close"))
         }
         fields.append(HeaderField(known: "Content-Type", "text/plain; charset=utf-8"))
-        return ResponseEncoder.encode(status: status, fields: fields, body: description + "\n")
+        let body = description + "\n"
+        guard isHead else { return ResponseEncoder.encode(status: status, fields: fields, body: body) }
+        return ResponseEncoder.encodeHead(status: status, fields: fields, contentLength: body.utf8.count)
     }
 }
