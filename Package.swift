@@ -117,10 +117,15 @@ let package = Package(
         .target(
             name: "RoostTestHandlers", dependencies: ["Roost"], path: "Tests/RoostTestHandlers",
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + preemptible),
+        // Certificates made as the tests run, and a TLS client that is OpenSSL alone.
+        .target(
+            name: "RoostTestTLS", dependencies: ["CSSL", "RoostIO"], path: "Tests/RoostTestTLS",
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
         .testTarget(
             name: "RoostTests",
             dependencies: [
-                "Roost", "RoostRuntime", "RoostTestHandlers", .product(name: "Logging", package: "swift-log"),
+                "Roost", "RoostHTTP", "RoostIO", "RoostRuntime", "RoostTestTLS", "RoostTestHandlers",
+                "RoostWebSocket", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
         // Handlers that loop, trap, recurse and hoard on purpose, built as a user's are; and a dependency as a user may
@@ -136,7 +141,8 @@ let package = Package(
             dependencies: ["RoostRuntime", "CRoost", "RuntimeHandlers", "RuntimeCheckedHandlers"],
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + switching),
         .testTarget(
-            name: "RoostIOTests", dependencies: ["RoostIO", "RoostRuntime", "CRoost", "CRoostTLS", "CSSL"],
+            name: "RoostIOTests",
+            dependencies: ["RoostIO", "RoostRuntime", "RoostTestTLS", "CRoost", "CRoostTLS", "CSSL"],
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + switching),
         .testTarget(name: "RoostHTTPTests", dependencies: ["RoostHTTP"], swiftSettings: strict),
         .testTarget(name: "RoostWebSocketTests", dependencies: ["RoostWebSocket", "RoostHTTP"], swiftSettings: strict),

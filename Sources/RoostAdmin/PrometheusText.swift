@@ -44,9 +44,24 @@ package struct PrometheusText: Sendable {
                     ([("listener", listener.address), ("cause", cause.rawValue)], listener.ended[cause] ?? 0)
                 }
             })
-        family("roost_connections_surplus_total", .counter, "Clients answered with 503 because the listener was full.")
-        {
-            $0.surplusRefused
+        family(
+            "roost_connections_surplus_total", .counter,
+            "Clients refused because the listener was full, or their address past its limits."
+        ) { $0.surplusRefused }
+        family("roost_tls_handshakes_total", .counter, "TLS handshakes that were completed.") { $0.tlsHandshakes }
+        family("roost_tls_resumptions_total", .counter, "TLS handshakes that resumed a session.") {
+            $0.tlsResumptions
+        }
+        family("roost_http_requests_total", .counter, "Plain HTTP requests that a responder was asked to answer.") {
+            $0.requests
+        }
+        family(
+            "roost_messages_compressed_total", .counter,
+            "Messages that went through a compressor, one for many receivers counted once."
+        ) { $0.messagesCompressed }
+        family("roost_messages_inflated_total", .counter, "Messages that came compressed.") { $0.messagesInflated }
+        family("roost_throttled_total", .counter, "Times a client sent faster than it may and was held up.") {
+            $0.throttled
         }
         family("roost_accept_failures_total", .counter, "Failed calls of accept.") { $0.acceptFailures }
         family("roost_handler_crashes_total", .counter, "Handlers that crashed.") { $0.handlerCrashes }

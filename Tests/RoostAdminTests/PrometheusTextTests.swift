@@ -19,6 +19,12 @@ import Testing
         first.surplusRefused = 4
         first.droppedMessages = 3
         first.slowConsumerEpisodes = 2
+        first.tlsHandshakes = 21
+        first.tlsResumptions = 22
+        first.requests = 23
+        first.messagesCompressed = 24
+        first.messagesInflated = 25
+        first.throttled = 26
         var second = ListenerStatistics(address: "unix:/run/\"a\\b\nc\".sock")
         second.accepted = 1
         second.ended = [.clientClosed: 1]
@@ -61,6 +67,12 @@ import Testing
             "roost_handler_crashes_total{listener=\"127.0.0.1:9001\"} 6",
             "roost_accept_failures_total{listener=\"127.0.0.1:9001\"} 5",
             "roost_connections_surplus_total{listener=\"127.0.0.1:9001\"} 4",
+            "roost_tls_handshakes_total{listener=\"127.0.0.1:9001\"} 21",
+            "roost_tls_resumptions_total{listener=\"127.0.0.1:9001\"} 22",
+            "roost_http_requests_total{listener=\"127.0.0.1:9001\"} 23",
+            "roost_messages_compressed_total{listener=\"127.0.0.1:9001\"} 24",
+            "roost_messages_inflated_total{listener=\"127.0.0.1:9001\"} 25",
+            "roost_throttled_total{listener=\"127.0.0.1:9001\"} 26",
             "roost_messages_dropped_total{listener=\"127.0.0.1:9001\"} 3",
             "roost_slow_consumer_episodes_total{listener=\"127.0.0.1:9001\"} 2",
             #"roost_connections_accepted_total{listener="unix:/run/\"a\\b\nc\".sock"} 1"#,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CSSL
+import RoostTestTLS
 import Testing
 
 @testable import RoostIO

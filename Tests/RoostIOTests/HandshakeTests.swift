@@ -2,6 +2,7 @@
 
 import CSSL
 import Glibc
+import RoostTestTLS
 import Testing
 
 @testable import RoostIO

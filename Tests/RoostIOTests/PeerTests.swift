@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import RoostTestTLS
 import Testing
 
 @testable import RoostIO

@@ -2,6 +2,7 @@
 
 import CRoostTLS
 import CSSL
+import RoostTestTLS
 import Testing
 
 @testable import RoostIO

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
 public import Roost
 
 /// Does what the client's text says; echoes binary messages.
@@ -108,6 +109,7 @@ public struct ScriptHandler: ConnectionHandler {
                     probe.note("burst refused")
                 }
             }
+        case "blend": for index in 0..<number { connection.send(binary: blend(index)) }
         case "timer": connection.setTimer(number, after: .milliseconds(20))
         case "timers": for id in 0...number { connection.setTimer(id, after: .seconds(600)) }
         case "close":
@@ -154,6 +156,33 @@ func checksum(_ bytes: RawSpan) -> UInt64 {
         sum = (sum ^ UInt64(bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self))) &* 1_099_511_628_211
     }
     return sum
+}
+
+/// A message of 10,000 bytes, of which half stay when it is compressed; another for each index.
+public func blend(_ index: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: 10_000)
+    var noise = UInt64(index) &* 0x9E37_79B9_7F4A_7C15 | 1
+    for offset in 0..<5_000 {
+        noise ^= noise << 13
+        noise ^= noise >> 7
+        noise ^= noise << 17
+        bytes[offset] = UInt8(truncatingIfNeeded: noise >> 32)
+    }
+    return bytes
+}
+
+/// For plain HTTP routes that end in `/*`: does what the rest of the path says.
+public func answer(_ request: HTTPRequest, _ probe: Probe) throws -> HTTPResponse {
+    probe.note("asked \(request.pathRemainder)")
+    switch request.pathRemainder {
+    case "throw": throw Asked()
+    case "trap": fatalError("asked to fail while answering")
+    case "spin": while !probe.isOpen {}
+    case "wait": while !probe.isOpen { usleep(1_000) }
+    case "echo": return HTTPResponse(body: request.body)
+    default: break
+    }
+    return HTTPResponse(text: "\(request.method) \(request.pathRemainder)")
 }
 
 /// For routes whose `connect` misbehaves.

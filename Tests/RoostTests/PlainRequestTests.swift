@@ -1,175 +1,305 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
 import Roost
+import RoostHTTP
 import RoostTestHandlers
 import Testing
 
-/// A client of plain requests over a blocking socket. Every read has a deadline.
-private final class PlainClient {
-    private let descriptor: CInt
-    private var buffer: [UInt8] = []
+private func get(_ path: String, _ fields: String...) -> String {
+    "GET \(path) HTTP/1.1\r\nHost: localhost\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"
+}
 
-    init(_ server: RoostServer, listener: Int = 0) throws {
-        descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        var timeout = timeval(tv_sec: 15, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-        var target = sockaddr_in()
-        target.sin_family = sa_family_t(AF_INET)
-        target.sin_port = UInt16(server.addresses[listener].port!).bigEndian
-        target.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let code = withUnsafePointer(to: &target) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard code == 0 else { throw ClientError.failed(errno) }
-    }
+private func post(_ path: String, _ body: String, _ fields: String...) -> String {
+    "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.utf8.count)\r\n"
+        + fields.map { $0 + "\r\n" }.joined() + "\r\n" + body
+}
 
-    deinit { Glibc.close(descriptor) }
+private func chunked(_ path: String, _ chunks: [String]) -> String {
+    "POST \(path) HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + chunks.map { "\(String($0.utf8.count, radix: 16))\r\n\($0)\r\n" }.joined() + "0\r\n\r\n"
+}
 
-    func send(_ text: String) throws {
-        let bytes = Array(text.utf8)
-        let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
-        guard count == bytes.count else { throw ClientError.failed(errno) }
-    }
-
-    func ask(_ path: String, _ fields: String...) throws {
-        try send((["GET \(path) HTTP/1.1", "Host: localhost"] + fields).joined(separator: "\r\n") + "\r\n\r\n")
-    }
-
-    /// Status and body of the next response.
-    func response() throws -> String {
-        while true {
-            if let end = buffer.firstRange(of: Array("\r\n\r\n".utf8)) {
-                let lines = String(decoding: buffer[..<end.lowerBound], as: UTF8.self).split(separator: "\r\n")
-                let length = lines.first { $0.lowercased().hasPrefix("content-length: ") }
-                let count = length.flatMap { Int($0.dropFirst(16)) } ?? 0
-                if buffer.count - end.upperBound >= count {
-                    let body = String(decoding: buffer[end.upperBound..<end.upperBound + count], as: UTF8.self)
-                    buffer.removeFirst(end.upperBound + count)
-                    return "\(lines[0].split(separator: " ")[1]) \(body)"
-                }
-            }
-            try fill()
-        }
-    }
-
-    /// All that comes until the server ends the stream.
-    func rest() throws -> String {
-        do {
-            while true { try fill() }
-        } catch ClientError.ended {}
-        return String(decoding: buffer, as: UTF8.self)
-    }
-
-    private func fill() throws {
-        var room = [UInt8](repeating: 0, count: 65_536)
-        let count = recv(descriptor, &room, room.count, 0)
-        if count == 0 || count < 0 && errno == ECONNRESET { throw ClientError.ended }
-        if count < 0 { throw errno == EAGAIN ? ClientError.timedOut : ClientError.failed(errno) }
-        buffer += room[..<count]
-    }
+/// A route that does what the rest of its path says.
+private func routes(_ probe: Probe) -> [Route] {
+    [Route(http: "/do/*", methods: ["GET", "POST"]) { try answer($0, probe) }]
 }
 
 extension ServerTests {
     @Suite struct PlainRequests {
-        @Test("a request that comes while the responder computes is answered after it (RFC 9112 §9.3.2)")
-        func requestDuringResponder() async throws {
+        @Test(
+            "a responder that throws or traps: 500, the connection ends, and the crash is logged with its route",
+            arguments: ["throw", "trap"])
+        func crashes(how: String) async throws {
             let probe = Probe()
-            let routes = [Route(http: "/*", respond: spinningResponder(probe))]
-            try await withServer(
-                routes, schedulers: 1,
-                configure: {
-                    // No deadline has it looked at.
-                    $0.listeners[0].handshakeTimeout = .seconds(3_600)
-                    $0.listeners[0].http.keepAliveTimeout = .seconds(3_600)
-                },
-                { server in
-                    let client = try PlainClient(server)
-                    try client.ask("/spin")
-                    try await probe.waitFor("spinning")
-                    try client.ask("/next")
-                    // The only scheduler has looked for events since: the request has been noticed.
-                    try stillWell(server)
-                    probe.isOpen = true
-                    #expect(try client.response() == "200 /spin 127.0.0.1")
-                    #expect(try client.response() == "200 /next 127.0.0.1")
-                })
-        }
-
-        @Test("a request that begins behind another has its own time, not that between requests: 408")
-        func partOfPipelinedRequest() async throws {
-            let routes = [Route(http: "/*", respond: spinningResponder(Probe()))]
-            try await withServer(
-                routes,
-                configure: {
-                    $0.listeners[0].handshakeTimeout = .milliseconds(500)
-                    $0.listeners[0].http.keepAliveTimeout = .seconds(3_600)
-                },
-                { server in
-                    let client = try PlainClient(server)
-                    try client.send("GET /a HTTP/1.1\r\nHost: localhost\r\n\r\nGET /b HTT")
-                    #expect(try client.response() == "200 /a 127.0.0.1")
-                    #expect(try client.response().hasPrefix("408 "))
-                })
-        }
-
-        @Test("each request of a trusted proxy's connection tells its own client (RFC 7239 §4)")
-        func clientsOfOneProxyConnection() async throws {
-            let routes = [Route(http: "/*", respond: spinningResponder(Probe()))]
-            try await withServer(
-                routes,
-                configure: {
-                    $0.listeners[0].proxy.trusted = ["127.0.0.1"]
-                    $0.listeners[0].proxy.forwardedHeader = .xForwardedFor
-                    $0.listeners[0].addressLimits.connectionCountMax = 1
-                },
-                { server in
-                    let client = try PlainClient(server)
-                    try client.ask("/a", "X-Forwarded-For: 192.0.2.1")
-                    #expect(try client.response() == "200 /a 192.0.2.1")
-                    try client.ask("/b", "X-Forwarded-For: 192.0.2.2")
-                    #expect(try client.response() == "200 /b 192.0.2.2")
-                    // The first is not counted any more, the second is.
-                    let other = try PlainClient(server)
-                    try other.ask("/c", "X-Forwarded-For: 192.0.2.1")
-                    #expect(try other.response() == "200 /c 192.0.2.1")
-                    try other.ask("/d", "X-Forwarded-For: 192.0.2.2")
-                    #expect(try other.response().hasPrefix("429 "))
-                })
-        }
-
-        @Test("a client that a proxy behind a PROXY header speaks for is counted once, and let go")
-        func proxyBehindProxy() async throws {
-            let routes = [Route(http: "/*", respond: spinningResponder(Probe()))]
-            var proxied = ListenerConfiguration(address: "127.0.0.1:0", routes: routes)
-            proxied.proxy.trusted = ["127.0.0.1", "10.0.0.0/8"]
-            proxied.proxy.requiresProxyProtocol = true
-            proxied.proxy.forwardedHeader = .xForwardedFor
-            proxied.addressLimits.connectionCountMax = 1
-            // The first listener is the harness's: it sends no PROXY header.
-            try await withServer([], configure: { $0.listeners.append(proxied) }) { server in
-                for round in 1...2 {
-                    do {
-                        let client = try PlainClient(server, listener: 1)
-                        try client.send("PROXY TCP4 10.0.0.1 10.0.0.2 1000 80\r\n")
-                        try client.ask("/\(round)", "X-Forwarded-For: 192.0.2.1", "Connection: close")
-                        #expect(try client.response() == "200 /\(round) 192.0.2.1")
+            let lines = LogLines()
+            try await withServer(routes(probe), logger: lines.logger) { server in
+                let bystander = try RawClient.silent(server)
+                for round in 1...3 {
+                    let client = try RawClient.silent(server)
+                    try client.send(raw: get("/do/well") + get("/do/\(how)") + get("/do/never"))
+                    #expect(try client.response() == "GET well")
+                    #expect(try client.response() == "the handler crashed\n")
+                    #expect(client.status == 500 && client.header("Connection") == "close")
+                    #expect(client.isEnded())
+                    try await eventually("logged") {
+                        lines.all.count { $0.hasPrefix("warning handler crashed") } == round
                     }
-                    try await eventually("it is let go") { server.connectionCount == 0 }
+                    try bystander.send(raw: get("/do/well"))
+                    #expect(try bystander.response() == "GET well")
+                }
+                let line = try #require(lines.all.first)
+                #expect(line.contains("route.path=/do/*") && line.contains("crash.action=answered with 500"), "\(line)")
+                #expect(line.contains("process.reason=\(how == "throw" ? "error" : "trapped")"), "\(line)")
+                try await eventually("counted") { server.statistics.ended[.handlerCrashed] == 3 }
+                #expect(server.statistics.handlerCrashes == 3)
+                #expect(!probe.events.contains("asked never"))
+            }
+        }
+
+        @Test(
+            "a responder that loops is preempted, and others are served on its scheduler", arguments: ["spin", "wait"])
+        func loops(how: String) async throws {
+            let probe = Probe()
+            try await withServer(routes(probe), schedulers: 1) { server in
+                let client = try RawClient.silent(server)
+                try client.send(raw: get("/do/\(how)"))
+                try await probe.waitFor("asked \(how)")
+                let other = try RawClient.silent(server)
+                for _ in 0..<10 {
+                    try other.send(raw: get("/do/well"))
+                    #expect(try other.response() == "GET well")
+                }
+                probe.isOpen = true
+                #expect(try client.response() == "GET \(how)")
+            }
+        }
+
+        @Test("RFC 9112 §9.3.2: pipelined requests are answered in order, although a responder waits")
+        func pipelined() async throws {
+            let probe = Probe()
+            try await withServer(routes(probe)) { server in
+                let client = try RawClient.silent(server)
+                let bodies = (0..<50).map { String(repeating: "\($0 % 10)", count: $0 * 100) }
+                try client.send(raw: bodies.map { post("/do/echo", $0) }.joined())
+                for body in bodies { #expect(try client.response() == body) }
+                try client.send(
+                    raw: get("/do/one") + get("/do/wait") + chunked("/do/echo", ["a", "bc"]) + get("/do/two"))
+                #expect(try client.response() == "GET one")
+                try await probe.waitFor("asked wait")
+                try client.send(raw: get("/do/three"))
+                #expect(!probe.events.contains("asked two"))
+                probe.isOpen = true
+                for expected in ["GET wait", "abc", "GET two", "GET three"] {
+                    #expect(try client.response() == expected)
+                }
+                #expect(server.statistics.requests == 55)
+            }
+        }
+
+        @Test("RFC 9112 §6: a request may come in any pieces")
+        func pieces() async throws {
+            let probe = Probe()
+            try await withServer(routes(probe)) { server in
+                let client = try RawClient.silent(server)
+                let requests = post("/do/echo", "hello") + chunked("/do/echo", ["wor", "ld"]) + get("/do/end")
+                for byte in requests.utf8 { try client.send([byte]) }
+                for expected in ["hello", "world", "GET end"] { #expect(try client.response() == expected) }
+            }
+        }
+
+        @Test("fields that are the server's to say are left out of a response, whatever their case; others stay")
+        func reservedFields() async throws {
+            let route = Route(http: "/fields") { _ in
+                let fields = [
+                    ("Content-Length", "999"), ("content-length", "1"), ("TRANSFER-ENCODING", "chunked"),
+                    ("Connection", "upgrade"), ("X-Own", "kept"), ("X-Own", "twice"),
+                ]
+                return HTTPResponse(fields: try fields.map { try HeaderField($0.0, $0.1) }, body: Array("four".utf8))
+            }
+            try await withServer([route]) { server in
+                let client = try RawClient.silent(server)
+                for _ in 0..<2 {
+                    try client.send(raw: get("/fields"))
+                    #expect(try client.response() == "four")
+                    #expect(client.headers("content-length") == ["4"])
+                    #expect(client.headers("transfer-encoding") == [])
+                    #expect(client.headers("connection") == [])
+                    #expect(client.headers("x-own") == ["kept", "twice"])
                 }
             }
         }
 
-        @Test("HEAD gets no body, whatever the answer (RFC 9110 §9.3.2)")
-        func refusedHead() async throws {
-            try await withServer([Route(http: "/a", methods: ["POST"]) { _ in HTTPResponse() }]) { server in
-                for path in ["/a", "/nothing", "/still-well"] {
-                    let client = try PlainClient(server)
-                    try client.send("HEAD \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                    #expect(try client.rest().hasSuffix("\r\n\r\n"), "a body behind the head of \(path)")
+        @Test(
+            "max-body-bytes: n-1 and n pass, n+1 is 413; in one piece or in chunks", arguments: [0, 1, 1_000, 300_000])
+        func bodyLimit(limit: Int) async throws {
+            let probe = Probe()
+            try await withServer(routes(probe), configure: { $0.listeners[0].http.bodyByteCountMax = limit }) {
+                server in
+                var refusals = 0
+                for byteCount in [limit - 1, limit, limit + 1] where byteCount >= 0 {
+                    let body = String(repeating: "b", count: byteCount)
+                    let half = body.prefix(byteCount / 2)
+                    let pieces = [String(half), String(body.dropFirst(half.count))].filter { !$0.isEmpty }
+                    for request in [post("/do/echo", body), chunked("/do/echo", pieces)] {
+                        let client = try RawClient.silent(server)
+                        try? client.send(raw: request)  // who is refused may not be listened to
+                        let answer = try client.response()
+                        if byteCount <= limit {
+                            #expect(client.status == 200 && answer == body)
+                        } else {
+                            refusals += 1
+                            #expect(client.status == 413 && client.header("Connection") == "close")
+                        }
+                    }
                 }
+                try await eventually("all refusals ended: \(server.statistics.ended)") {
+                    server.statistics.ended[.requestInvalid] == refusals
+                }
+            }
+        }
+
+        @Test("RFC 9110 §9.3.2: HEAD is answered as GET is, without the body; what a route has not is 405")
+        func methods() async throws {
+            let probe = Probe()
+            let pages = [Route(http: "/page") { HTTPResponse(text: "page for \($0.method)") }] + routes(probe)
+            try await withServer(pages) { server in
+                let client = try RawClient.silent(server)
+                try client.send(raw: "HEAD /page HTTP/1.1\r\nHost: localhost\r\n\r\n" + get("/page"))
+                #expect(try client.response(isHead: true) == "")
+                #expect(client.status == 200 && client.header("Content-Length") == "\("page for HEAD".utf8.count)")
+                #expect(try client.response() == "page for GET")
+                try client.send(raw: post("/page", "x"))
+                #expect(try client.response() == "use GET, HEAD\n")
+                #expect(client.status == 405 && client.header("Allow") == "GET, HEAD")
+                #expect(client.isEnded())
+            }
+        }
+
+        @Test(
+            "max-requests-per-connection: the last answer says close, and the connection ends", arguments: [1, 2, 10])
+        func requestCount(limit: Int) async throws {
+            let probe = Probe()
+            try await withServer(routes(probe), configure: { $0.listeners[0].http.requestCountMax = limit }) { server in
+                let client = try RawClient.silent(server)
+                try client.send(raw: (0...limit).map { get("/do/\($0)") }.joined())
+                for index in 0..<limit {
+                    #expect(try client.response() == "GET \(index)")
+                    #expect(client.header("Connection") == (index == limit - 1 ? "close" : nil))
+                }
+                #expect(client.isEnded())
+                #expect(server.statistics.requests == limit)
+                try await eventually("counted") { server.statistics.ended == [.requestsServed: 1] }
+            }
+        }
+
+        @Test("RFC 9112 §9.3: the connection goes on as client and server have agreed")
+        func keepAlive() async throws {
+            let probe = Probe()
+            let old = "GET /do/old HTTP/1.0\r\n"
+            try await withServer(routes(probe)) { server in
+                for (request, goesOn) in [
+                    (get("/do/x"), true), (get("/do/x", "Connection: close"), false),
+                    (get("/do/x", "Connection: keep-alive, close"), false), (old + "\r\n", false),
+                    (old + "Connection: keep-alive\r\n\r\n", true),
+                ] {
+                    let client = try RawClient.silent(server)
+                    try client.send(raw: request)
+                    try client.response()
+                    #expect(client.status == 200)
+                    if goesOn {
+                        try client.send(raw: get("/do/more"))
+                        #expect(try client.response() == "GET more")
+                    } else {
+                        #expect(client.isEnded())
+                    }
+                }
+            }
+            try await withServer(
+                routes(probe), configure: { $0.listeners[0].http.keepAliveTimeout = .zero }
+            ) { server in
+                let client = try RawClient.silent(server)
+                try client.send(raw: get("/do/x") + get("/do/y"))
+                #expect(try client.response() == "GET x")
+                #expect(client.header("Connection") == "close")
+                #expect(client.isEnded())
+            }
+        }
+
+        @Test("a connection that is silent for keep-alive-timeout ends as one whose requests were served")
+        func keepAliveTimeout() async throws {
+            let probe = Probe()
+            try await withServer(
+                routes(probe), configure: { $0.listeners[0].http.keepAliveTimeout = .milliseconds(50) }
+            ) { server in
+                let client = try RawClient.silent(server)
+                try client.send(raw: get("/do/x"))
+                try client.response()
+                #expect(client.isEnded())
+                try await eventually("counted") { server.statistics.ended == [.requestsServed: 1] }
+            }
+        }
+
+        @Test("a WebSocket may follow requests on the same connection")
+        func upgrade() async throws {
+            let probe = Probe()
+            try await withServer(routes(probe) + [Route("/echo") { _ in EchoHandler() }]) { server in
+                let client = try RawClient.silent(server)
+                let upgrade = get(
+                    "/echo", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+                    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+                try client.send(Array((post("/do/echo", "body") + upgrade).utf8) + Frame.text("hello").encoded)
+                #expect(try client.response() == "body")
+                try client.response(isHead: true)
+                #expect(client.status == 101)
+                #expect(try client.receive() == .text("hello"))
+                try client.send(.close(1000))
+                #expect(try client.closeCode() == 1000)
+                try await eventually("counted") { server.statistics.ended == [.clientClosed: 1] }
+                #expect(server.statistics.requests == 1 && server.statistics.opened == 1)
+            }
+        }
+
+        @Test("RFC 9110 §10.1.1: who waits for 100 is told to go on; who does not wait is not")
+        func expectations() async throws {
+            let probe = Probe()
+            try await withServer(routes(probe)) { server in
+                let client = try RawClient.silent(server)
+                let head =
+                    "POST /do/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+                try client.send(raw: head)
+                try client.response(isHead: true)
+                #expect(client.status == 100)
+                try client.send(raw: "body")
+                #expect(try client.response() == "body")
+                try client.send(raw: head + "more")
+                #expect(try client.response() == "more")
+                #expect(client.status == 200)
+            }
+        }
+
+        @Test("a drain closes idle connections at once, and lets those end that are being answered")
+        func drain() async throws {
+            let probe = Probe()
+            try await withDrainedServer(
+                routes(probe), configure: { $0.listeners[0].http.keepAliveTimeout = .seconds(86_400) }
+            ) { server in
+                let idle = try (0..<20).map { _ in try RawClient.silent(server) }
+                for client in idle {
+                    try client.send(raw: get("/do/x"))
+                    try client.response()
+                }
+                let busy = try RawClient.silent(server)
+                try busy.send(raw: get("/do/wait"))
+                try await probe.waitFor("asked wait")
+                async let left = server.drain()
+                for client in idle { #expect(client.isEnded()) }
+                try await eventually("only the busy one is left") { server.connectionCount == 1 }
+                probe.isOpen = true
+                #expect(try busy.response() == "GET wait")
+                #expect(busy.header("Connection") == "close")
+                #expect(busy.isEnded())
+                #expect(await left == 0)
+                #expect(server.statistics.ended == [.draining: 20, .requestsServed: 1])
             }
         }
     }

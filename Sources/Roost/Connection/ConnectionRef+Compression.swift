@@ -45,28 +45,44 @@ extension ConnectionRef {
         state.inflated.release(process, scheduler)
     }
 
-    /// Inflates into `state.inflated`, never beyond the route's limit. False: the client broke a rule, and was told.
+    /// How the inflation of a message ends.
+    private enum Inflation {
+        case whole
+        case refused(FrameError)
+        /// The process is told to end.
+        case stopped
+    }
+
+    /// Inflates into `state.inflated`, never beyond the route's limit. False: the client broke a rule, and was told; or
+    /// the process is to end.
     func inflate(
         _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef, _ scheduler: SchedulerRef
     ) -> Bool {
         let keepsContext = state.deflate.keepsContext(of: peerRole)
         let inflater = keepsContext ? ownInflater(process) : CompressorPool.of(scheduler).takeInflater()
         inflater.begin(limit: route.limits.messageByteCountMax)
-        let error = unsafe run(inflater, kind, payload, process, scheduler)
+        let inflation = unsafe run(inflater, kind, payload, process, scheduler)
         inflater.finish(keepsContext: keepsContext)
         if !keepsContext { CompressorPool.of(scheduler).giveBack(inflater) }
         listener.counters.messagesInflated.add(1, ordering: .relaxed)
-        guard let error else { return true }
-        state.inflated.release(process, scheduler)
-        fail(error, process, scheduler)
+        switch inflation {
+        case .whole: return true
+        case .refused(let error):
+            state.inflated.release(process, scheduler)
+            fail(error, process, scheduler)
+        case .stopped:
+            state.inflated.release(process, scheduler)
+            // Later messages refer to the one that was given up.
+            if keepsContext { state.flags.insert(.hasLostContext) }
+        }
         return false
     }
 
-    /// Piece by piece, so that others have their turns meanwhile; what is wrong with the message, if anything is.
+    /// Piece by piece, so that others have their turns meanwhile.
     private func run(
         _ inflater: Inflater, _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ process: ProcessRef,
         _ scheduler: SchedulerRef
-    ) -> FrameError? {
+    ) -> Inflation {
         var validator = UTF8Validator()
         var consumed = 0
         state.inflated.reserve(
@@ -92,22 +108,28 @@ extension ConnectionRef {
                 consumed = end
                 produced = producedByteCount
                 isWhole = true
-            case .failure(let error): return error
+            case .failure(let error): return .refused(error)
             }
             state.inflated.count += UInt32(produced)
             roost_charge(Self.inflateReductions(consumed - before, produced))
             if kind == .text {
                 let text = unsafe UnsafeRawBufferPointer(
                     rebasing: UnsafeRawBufferPointer(state.inflated.bytes)[start...])
-                guard unsafe validator.accepts(text) else { return .textNotUTF8 }
+                guard unsafe validator.accepts(text) else { return .refused(.textNotUTF8) }
             }
-            if isWhole { return kind == .text && !validator.isAtCharacterEnd ? .textNotUTF8 : nil }
+            if isWhole {
+                return kind == .text && !validator.isAtCharacterEnd ? .refused(.textNotUTF8) : .whole
+            }
             if state.inflated.spareCount == 0 {
                 // Doubled, as far as the limit.
                 let more = min(max(start + produced, 256), max(inflater.outputByteCountMax, 1))
                 state.inflated.reserve(more, process, scheduler, isExact: true)
             }
-            if isTurnOver { suspendTurn(process) }
+            if isTurnOver {
+                suspendTurn(process)
+                // Over its memory, perhaps by this message.
+                if process.isExiting { return .stopped }
+            }
         }
     }
 
@@ -135,7 +157,11 @@ extension ConnectionRef {
             withoutOwner { unsafe deflater.append(UnsafeRawBufferPointer(rebasing: payload[offset..<end])) }
             roost_charge(Self.deflateReductions(end - offset))
             offset = end
-            if offset < payload.count, isTurnOver { suspendTurn(process) }
+            if offset < payload.count, isTurnOver {
+                suspendTurn(process)
+                // Told to end: the message is given up, and the next would begin afresh.
+                if process.isExiting { return false }
+            }
         }
         let bytes = unsafe withoutOwner { unsafe deflater.finish(keepsContext: keepsContext) }
         var isQueued = false

@@ -216,6 +216,8 @@ extension ConnectionRef {
         let message = HTTPRequest(
             head: head, peer: state.peer, isSecure: state.flags.contains(.isSecure),
             pathRemainder: request.pathRemainder, body: body)
+        // Who looks at a process that is stuck, or has crashed, wants to know where.
+        unsafe state.route = request.route
         extras.requestCount += 1
         listener.counters.requests.add(1, ordering: .relaxed)
         let response = try called(responder, message)

@@ -132,7 +132,9 @@ extension ConnectionRef {
     /// Counts a crash; false when there have been more than the route allows within its period. (OTP: supervisor,
     /// restart intensity.)
     func mayRestart(at now: MonotonicTime) -> Bool {
-        guard state.phase == .open, state.closing.maySendMessages else { return false }
+        guard state.phase == .open, state.closing.maySendMessages, !state.flags.contains(.hasLostContext) else {
+            return false
+        }
         guard case .restart(let intensity, let period) = route.restart else { return false }
         let extras = extras
         if now >= extras.restartWindowStart + period {

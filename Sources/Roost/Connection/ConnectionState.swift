@@ -89,6 +89,8 @@ struct ConnectionFlags: OptionSet {
     static let isCountedByAddress = Self(rawValue: 1 << 25)
     /// Messages may be compressed: `deflate` was agreed on.
     static let isCompressible = Self(rawValue: 1 << 26)
+    /// A message was given up that later ones refer to: they cannot be inflated.
+    static let hasLostContext = Self(rawValue: 1 << 28)
 
     /// The socket is not read for now.
     static let isHeld: Self = [.isPaused, .isThrottled]

@@ -73,8 +73,8 @@ final class Listener: @unchecked Sendable {
     /// The certificates that new connections are served with.
     var tlsContext: TLSContext? { withoutPreemption { tls.withLock { $0 } } }
 
-    /// Reads the certificates again; connections that are there keep theirs. Throws, and changes nothing, if anything is
-    /// wrong with the new ones.
+    /// Reads the certificates again; connections that are there keep theirs. Throws, and changes nothing, if anything
+    /// is wrong with the new ones.
     func reloadCertificates() throws(TLSError) {
         guard let configuration = configuration.tls else { return }
         let fresh = try TLSContext(configuration, keepingTicketsOf: tlsContext)
@@ -126,16 +126,19 @@ final class Listener: @unchecked Sendable {
             let connection = handover.connection
             let isAllowed = connection.mayRestart(at: .now())
             connection.restart(scheduler, isAllowed: isAllowed)
-            if !reason.isNormal { logCrash(connection, pid, reason, isAllowed) }
+            let action =
+                connection.state.phase == .handshake
+                ? "answered with 500" : isAllowed ? "restarted" : "closed with 1011"
+            if !reason.isNormal { logCrash(connection, pid, reason, action) }
         }
     }
 
     /// A line for each crash, up to ten a second; what is left out is counted in the next line.
-    private func logCrash(_ connection: ConnectionRef, _ pid: Pid, _ reason: ExitReason, _ isAllowed: Bool) {
+    private func logCrash(_ connection: ConnectionRef, _ pid: Pid, _ reason: ExitReason, _ action: String) {
         guard let suppressed = counters.mayLogCrash(at: .now()) else { return }
         var metadata: Logger.Metadata = [
             "process.pid": "\(pid)", "process.reason": "\(reason.label)", "route.path": "\(connection.route.path)",
-            "crash.detail": "\(reason)", "crash.action": isAllowed ? "restarted" : "closed with 1011",
+            "crash.detail": "\(reason)", "crash.action": "\(action)",
             "connection.restarts": "\(connection.state.extras?.restartCount ?? 0)",
         ]
         if let peer = connection.state.peer { metadata["connection.peer"] = "\(peer)" }

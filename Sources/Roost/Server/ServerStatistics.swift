@@ -34,8 +34,18 @@ public struct ServerStatistics: Sendable {
     }
     public var handlerCrashes: Int { sum(\.handlerCrashes) }
     public var acceptFailures: Int { sum(\.acceptFailures) }
-    /// Clients answered with 503 because the listener was full.
+    /// Clients refused because the listener was full, or their address past its limits.
     public var surplusRefused: Int { sum(\.surplusRefused) }
+    /// TLS handshakes that were completed, and those among them that resumed a session.
+    public var tlsHandshakes: Int { sum(\.tlsHandshakes) }
+    public var tlsResumptions: Int { sum(\.tlsResumptions) }
+    /// Plain HTTP requests that a responder was asked to answer.
+    public var requests: Int { sum(\.requests) }
+    /// Messages that went through a compressor, one for many receivers counted once; and those that came compressed.
+    public var messagesCompressed: Int { sum(\.messagesCompressed) }
+    public var messagesInflated: Int { sum(\.messagesInflated) }
+    /// Times a client sent faster than it may and was held up.
+    public var throttled: Int { sum(\.throttled) }
     public var droppedMessages: Int { sum(\.droppedMessages) }
     /// Times a client fell so far behind that messages were dropped.
     public var slowConsumerEpisodes: Int { sum(\.slowConsumerEpisodes) }

@@ -2,10 +2,15 @@
 
 import Glibc
 import Roost
+import RoostTestTLS
 
 struct Frame: Equatable, CustomStringConvertible {
     var opcode: UInt8
     var payload: [UInt8]
+    /// RSV1, which says that the payload is compressed (RFC 7692 §6).
+    var isCompressed = false
+    /// False for a frame that others follow in the same message.
+    var isLast = true
 
     static func text(_ text: String) -> Frame { Frame(opcode: 1, payload: Array(text.utf8)) }
     static func binary(_ bytes: [UInt8]) -> Frame { Frame(opcode: 2, payload: bytes) }
@@ -20,7 +25,7 @@ struct Frame: Equatable, CustomStringConvertible {
     /// As a client sends it, masked.
     var encoded: [UInt8] {
         let key: [UInt8] = [0x11, 0x22, 0x33, 0x44]
-        var bytes: [UInt8] = [0x80 | opcode]
+        var bytes: [UInt8] = [(isLast ? 0x80 : 0) | (isCompressed ? 0x40 : 0) | opcode]
         switch payload.count {
         case ..<126: bytes.append(0x80 | UInt8(payload.count))
         case ..<65_536: bytes += [0xFE, UInt8(payload.count >> 8), UInt8(payload.count & 255)]
@@ -38,16 +43,13 @@ enum ClientError: Error { case ended, timedOut, refused(Int), failed(Int32) }
 /// A WebSocket client over a blocking socket that sees every frame. Every read has a deadline.
 final class RawClient {
     private let descriptor: CInt
+    private(set) var secure: SecureStream?
     private var buffer: [UInt8] = []
     private var head = ""
     private(set) var status = 0
 
-    /// Connects and sends the upgrade request, with `early` behind it in the same segment.
-    init(
-        _ server: RoostServer, _ path: String = "/", headers: [String] = [], early: [Frame] = [],
-        receiveBuffer: CInt? = nil,
-        mustOpen: Bool = true
-    ) throws {
+    /// Connects, and shakes hands where `tls` says so.
+    private init(connecting server: RoostServer, receiveBuffer: CInt?, tls: SecureOptions?) throws {
         let address = server.addresses[0]
         descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         var timeout = timeval(tv_sec: 15, tv_usec: 0)
@@ -68,12 +70,34 @@ final class RawClient {
             }
         }
         guard code == 0 else { throw ClientError.failed(errno) }
+        if let tls { secure = try SecureStream(descriptor, tls) }
+    }
+
+    /// A connection on which nothing has been said yet.
+    static func silent(_ server: RoostServer, tls: SecureOptions? = nil) throws -> RawClient {
+        try RawClient(connecting: server, receiveBuffer: nil, tls: tls)
+    }
+
+    /// Connects and sends the upgrade request, with `early` behind it in the same segment.
+    convenience init(
+        _ server: RoostServer, _ path: String = "/", headers: [String] = [], early: [Frame] = [],
+        receiveBuffer: CInt? = nil, tls: SecureOptions? = nil, mustOpen: Bool = true
+    ) throws {
+        try self.init(connecting: server, receiveBuffer: receiveBuffer, tls: tls)
         let lines = [
             "GET \(path) HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
             "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
         ]
         try send(Array(((lines + headers).joined(separator: "\r\n") + "\r\n\r\n").utf8) + early.flatMap(\.encoded))
+        try readHead()
+        if mustOpen, status != 101 { throw ClientError.refused(status) }
+    }
+
+    deinit { Glibc.close(descriptor) }
+
+    /// Reads the head of a response: `status`, `header`.
+    private func readHead() throws {
         while true {
             if let end = buffer.firstRange(of: Array("\r\n\r\n".utf8)) {
                 head = String(decoding: buffer[..<end.lowerBound], as: UTF8.self)
@@ -83,16 +107,28 @@ final class RawClient {
             try fill()
         }
         status = Int(head.split(separator: " ")[1])!
-        if mustOpen, status != 101 { throw ClientError.refused(status) }
     }
 
-    deinit { Glibc.close(descriptor) }
+    /// Reads a whole response (RFC 9112 §6); one to HEAD has no body, whatever it says. Its body.
+    @discardableResult
+    func response(isHead: Bool = false) throws -> String {
+        try readHead()
+        let byteCount = isHead ? 0 : Int(header("content-length") ?? "0")!
+        while buffer.count < byteCount { try fill() }
+        defer { buffer.removeFirst(byteCount) }
+        return String(decoding: buffer[..<byteCount], as: UTF8.self)
+    }
 
-    func header(_ name: String) -> String? {
-        for line in head.split(separator: "\r\n") where line.lowercased().hasPrefix(name.lowercased() + ":") {
-            return String(line.dropFirst(name.count + 1).drop { $0 == " " })
+    /// Sends bytes that are no frames.
+    func send(raw text: String) throws { try send(Array(text.utf8)) }
+
+    func header(_ name: String) -> String? { headers(name).first }
+
+    /// All values of a field, in order.
+    func headers(_ name: String) -> [String] {
+        head.split(separator: "\r\n").filter { $0.lowercased().hasPrefix(name.lowercased() + ":") }.map { line in
+            String(line.dropFirst(name.count + 1).drop { $0 == " " })
         }
-        return nil
     }
 
     /// All that comes until the server ends the stream.
@@ -106,7 +142,8 @@ final class RawClient {
 
     private func fill() throws {
         let count = withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 8) { room in
-            let count = recv(descriptor, room.baseAddress, room.count, 0)
+            let count =
+                secure?.receive(into: room) ?? recv(descriptor, room.baseAddress, room.count, 0)
             if count > 0 { buffer += room[..<count] }
             return count
         }
@@ -118,7 +155,7 @@ final class RawClient {
         var offset = 0
         while offset < bytes.count {
             let count = bytes[offset...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+                secure?.send($0) ?? Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw ClientError.failed(errno) }
             offset += count
@@ -173,7 +210,9 @@ final class RawClient {
             header = 10
         }
         guard bytes.count >= header + size else { return nil }
-        let frame = Frame(opcode: bytes[start] & 15, payload: Array(bytes[(start + header)..<(start + header + size)]))
+        let frame = Frame(
+            opcode: bytes[start] & 15, payload: Array(bytes[(start + header)..<(start + header + size)]),
+            isCompressed: bytes[start] & 0x40 != 0, isLast: bytes[start] & 0x80 != 0)
         consumed += header + size
         if consumed > 1 << 20 || consumed == buffer.count {
             buffer.removeFirst(consumed)

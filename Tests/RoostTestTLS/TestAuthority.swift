@@ -3,20 +3,20 @@
 import CSSL
 import Foundation
 
-@testable import RoostIO
+import RoostIO
 
 /// Certificates for a test, made as it runs, in files that go when it ends.
-final class TestFiles: Sendable {
-    let directory: String
+public final class TestFiles: Sendable {
+    public let directory: String
 
-    init() {
+    public init() {
         var template = Array("\(NSTemporaryDirectory())/roost-tls-XXXXXX".utf8CString)
         directory = String(cString: mkdtemp(&template))
     }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
 
-    func write(_ name: String, _ text: String, mode: mode_t = 0o600) -> String {
+    public func write(_ name: String, _ text: String, mode: mode_t = 0o600) -> String {
         let path = "\(directory)/\(name)"
         precondition(FileManager.default.createFile(atPath: path, contents: Data(text.utf8)))
         precondition(chmod(path, mode) == 0)
@@ -24,19 +24,19 @@ final class TestFiles: Sendable {
     }
 }
 
-enum KeyKind {
+public enum KeyKind: Sendable {
     case p256
     case rsa(Int)
-    static let rsa2048 = KeyKind.rsa(2048)
+    public static let rsa2048 = KeyKind.rsa(2048)
 }
 
 /// A certificate with its key.
-final class TestCertificate: @unchecked Sendable {  // nothing is written after `init`
-    let certificate: OpaquePointer
-    let key: OpaquePointer
+public final class TestCertificate: @unchecked Sendable {  // nothing is written after `init`
+    public let certificate: OpaquePointer
+    public let key: OpaquePointer
 
     /// An authority when `isAuthority`; signed by `issuer`, or by itself. Valid from `from` to `until` days from now.
-    init(
+    public init(
         _ commonName: String, names: [String] = [], kind: KeyKind = .p256, issuer: TestCertificate? = nil,
         isAuthority: Bool = false, from: Int = -1, until: Int = 30
     ) {
@@ -89,9 +89,9 @@ final class TestCertificate: @unchecked Sendable {  // nothing is written after 
         return String(decoding: bytes[..<count], as: UTF8.self)
     }
 
-    var pem: String { Self.text { precondition(PEM_write_bio_X509($0, certificate) == 1) } }
+    public var pem: String { Self.text { precondition(PEM_write_bio_X509($0, certificate) == 1) } }
 
-    func keyPEM(password: String? = nil) -> String {
+    public func keyPEM(password: String? = nil) -> String {
         Self.text { bio in
             let cipher = password == nil ? nil : EVP_aes_256_cbc()
             let count = CInt(password?.utf8.count ?? 0)
@@ -100,7 +100,7 @@ final class TestCertificate: @unchecked Sendable {  // nothing is written after 
     }
 
     /// In files of `files`, `chain` behind it.
-    func files(in files: TestFiles, _ name: String, chain: [TestCertificate] = []) -> TLSCertificate {
+    public func files(in files: TestFiles, _ name: String, chain: [TestCertificate] = []) -> TLSCertificate {
         TLSCertificate(
             chainFile: files.write("\(name).pem", ([self] + chain).map(\.pem).joined()),
             keyFile: files.write("\(name).key", keyPEM()))
@@ -108,18 +108,18 @@ final class TestCertificate: @unchecked Sendable {  // nothing is written after 
 }
 
 /// What most tests need, made once.
-enum TestCertificates {
-    static let files: TestFiles = {
+public enum TestCertificates {
+    public static let files: TestFiles = {
         atexit { try? FileManager.default.removeItem(atPath: TestCertificates.files.directory) }
         return TestFiles()
     }()
-    static let authority = TestCertificate("Test authority", isAuthority: true)
-    static let other = TestCertificate("Another authority", isAuthority: true)
-    static let authorityFile = files.write("authority.pem", authority.pem)
-    static let server = TestCertificate(
+    public static let authority = TestCertificate("Test authority", isAuthority: true)
+    public static let other = TestCertificate("Another authority", isAuthority: true)
+    public static let authorityFile = files.write("authority.pem", authority.pem)
+    public static let server = TestCertificate(
         "localhost", names: ["DNS:localhost", "IP:127.0.0.1"], issuer: authority
     ).files(in: files, "server")
-    static let rsaServer = TestCertificate(
+    public static let rsaServer = TestCertificate(
         "localhost", names: ["DNS:localhost"], kind: .rsa2048, issuer: authority
     ).files(in: files, "rsa")
 }
