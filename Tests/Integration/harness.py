@@ -105,8 +105,8 @@ class Daemon:
         for line in self.process.stdout:
             if found := re.match(r"listening on (\S+)", line):
                 self.addresses.append(found[1])
-            if len(self.addresses) == len(listen):
-                break
+            elif self.addresses:
+                break  # the routes follow all listeners
         else:
             raise AssertionError(f"the daemon did not start: {self.said()}")
         threading.Thread(target=self._drain, daemon=True).start()
@@ -139,6 +139,11 @@ class Daemon:
         """Notes the port of a socket that has connected, for `causes`."""
         if client.family != socket.AF_UNIX:
             self.ports[client.getsockname()[1]] += 1
+
+    def claims(self, client, port):
+        """Notes that a socket has claimed, by a PROXY header, to come from `port`: so the log calls it from now on."""
+        self.ports[client.getsockname()[1]] -= 1
+        self.ports[port] += 1
 
     def rss(self):
         """Resident bytes."""
@@ -392,8 +397,10 @@ def close_payload(code, reason=b""):
 def together(count, body):
     """Runs `body(index)` in so many threads; the first error of any."""
     errors = []
+    environment = getattr(AROUND, "environment", dict)
 
     def run(index):
+        AROUND.environment = environment
         try:
             body(index)
         except BaseException as error:
