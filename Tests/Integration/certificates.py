@@ -3,6 +3,7 @@
 import atexit
 import collections
 import functools
+import inspect
 import os
 import shutil
 import subprocess
@@ -43,13 +44,15 @@ def write(name, text):
 
 
 def once(function):
-    """As `functools.cache`, for several threads: nothing is made twice."""
-    cached = functools.cache(function)
+    """As `functools.cache`, for several threads, and however the arguments are written: nothing is made twice."""
+    cached, signature = functools.cache(function), inspect.signature(function)
 
     @functools.wraps(function)
-    def locked(*arguments):
+    def locked(*arguments, **named):
+        bound = signature.bind(*arguments, **named)
+        bound.apply_defaults()
         with LOCK:
-            return cached(*arguments)
+            return cached(*bound.args)
 
     return locked
 
