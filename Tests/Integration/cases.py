@@ -25,6 +25,8 @@ MODULES = [
     "draining",
     "idle",
     "tls",
+    "compression",
+    "doors",
     "hostile_frames",
     "hostile_text",
     "hostile_sizes",

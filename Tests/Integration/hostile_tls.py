@@ -17,6 +17,7 @@ from secured import SecureClient, tls
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 ALERT, HANDSHAKE, DATA = 21, 22, 23
 FATAL = 2
+HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 PROTOCOL_VERSION, HANDSHAKE_FAILURE, INAPPROPRIATE_FALLBACK = 70, 40, 86
 
 
@@ -456,7 +457,7 @@ def floods():
 @case("TLS: HTTP in the clear is told from noise: tls_failed, with what to do in the log")
 def clear():
     with tls() as daemon:
-        for sent in (request(), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\n"):
+        for sent in (request(), HEALTH, b"POST / HTTP/1.1\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\n"):
             equal(answers(daemon, sent)[1], "tls_failed")
         equal(daemon.logged().count("use wss:// or https://"), 4)
 
@@ -521,11 +522,10 @@ def no_close_notify():
 
 @case("TLS: a close_notify behind a request, or a message: the answer comes, then the server's own")
 def half_closed():
-    get = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
     with tls() as daemon:
         for version in VERSIONS:
             client = Engine(daemon, version)
-            client.send(client.sealed(get * 3))
+            client.send(client.sealed(HEALTH * 3))
             client.end_writing()
             for _ in range(3):
                 assert client.until(b"\r\n\r\nok\n").startswith(b"HTTP/1.1 200 ")

@@ -78,8 +78,11 @@ def context(version=None, shows=None, root="root", alpn=None, ciphers=None):
 class SecureSocket(Socket):
     """TLS over a socket; that the stream ends without a close_notify is an error (RFC 8446 §6.1)."""
 
-    def __init__(self, daemon, context_of=None, name="localhost", session=None, before=b"", **options):
+    def __init__(self, daemon, context_of=None, name="localhost", session=None, first=b"", before=b"", **options):
+        """`first` and `before` leave in the clear, as two packets."""
         Socket.__init__(self, daemon, **options)
+        if first:
+            self.send(first)
         if before:
             self.send(before)
         self.local_port = ledger.port_of(self)

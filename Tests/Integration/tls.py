@@ -270,7 +270,7 @@ def place(certificate, chain, key):
         os.replace(target + ".fresh", target)
 
 
-@case("TLS: SIGHUP: new connections get the new certificate, open ones go on without a gap, broken files change nothing")
+@case("TLS: SIGHUP: new connections get the new certificate, open ones go on, broken files change nothing")
 def reloads():
     old, fresh = secured.local(), certificates.certificate("fresh", "DNS:localhost")
     live = certificates.Certificate(certificates.path("live.pem"), certificates.path("live.pem.key"))
@@ -341,7 +341,8 @@ def wrong_paths():
     for certificate, named in cases:
         config = certificates.write("wrong.yaml", f"listeners:\n{secured.listener(secured.tls_section(certificate))}")
         for verb in ("serve", "check"):
-            done = subprocess.run([binary(), verb, "--config", config], capture_output=True, text=True, timeout=DEADLINE)
+            arguments = [binary(), verb, "--config", config]
+            done = subprocess.run(arguments, capture_output=True, text=True, timeout=DEADLINE)
             assert done.returncode not in (0, 75) and done.returncode > 0, (certificate, done)
             assert named in done.stderr and "listening on" not in done.stdout, (certificate, done.stderr)
             assert all(line.startswith("roost: ") for line in done.stderr.splitlines()), done.stderr
@@ -445,7 +446,7 @@ def many():
         for client in clients:
             client.close()
         eventually(lambda: sum(map(len, ledger.ends(daemon).values())) > 1_000, "all have ended")
-        eventually(lambda: daemon.rss() - before < max(held // 2, 24 << 20), f"of {held}, {daemon.rss() - before} came back")
+        eventually(lambda: daemon.rss() - before < max(held // 2, 24 << 20), f"of {held} bytes half came back")
 
 
 @case("TLS: drain: 1001 through TLS, close_notify behind it, nobody new, exit code 0")
