@@ -105,8 +105,8 @@ class Daemon:
         for line in self.process.stdout:
             if found := re.match(r"listening on (\S+)", line):
                 self.addresses.append(found[1])
-            if len(self.addresses) == len(listen):
-                break
+            elif self.addresses:
+                break  # the routes follow all listeners
         else:
             raise AssertionError(f"the daemon did not start: {self.said()}")
         threading.Thread(target=self._drain, daemon=True).start()
@@ -139,6 +139,16 @@ class Daemon:
         """Notes the port of a socket that has connected, for `causes`."""
         if client.family != socket.AF_UNIX:
             self.ports[client.getsockname()[1]] += 1
+
+    def claims(self, client, port):
+        """Notes that a socket has claimed, by a proxy's header, to come from `port`: so the log calls it from now on.
+
+        None: from a unix socket.
+        """
+        if client.family != socket.AF_UNIX:
+            self.ports[client.getsockname()[1]] -= 1
+        if port is not None:
+            self.ports[port] += 1
 
     def rss(self):
         """Resident bytes."""
@@ -245,7 +255,7 @@ class Ended(Exception):
 class Socket:
     """A socket whose reads have a deadline and a buffer."""
 
-    def __init__(self, daemon, address=None, receive_buffer=None):
+    def __init__(self, daemon, address=None, receive_buffer=None, source=None):
         address = address or daemon.address
         if address.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
@@ -257,6 +267,8 @@ class Socket:
             target = (host.strip("[]"), int(port))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.settimeout(DEADLINE)
         self.buffer = b""
         try:
@@ -334,8 +346,10 @@ class Socket:
 class Client(Socket):
     """An open WebSocket."""
 
-    def __init__(self, daemon, path="/echo", address=None, receive_buffer=None, headers=(), with_request=b""):
-        super().__init__(daemon, address, receive_buffer)
+    def __init__(
+        self, daemon, path="/echo", address=None, receive_buffer=None, headers=(), with_request=b"", source=None
+    ):
+        super().__init__(daemon, address, receive_buffer, source)
         self.send(request(path, headers) + with_request)
         status, self.fields = self.head()
         equal(status, 101, f"status of {path}")
@@ -392,8 +406,10 @@ def close_payload(code, reason=b""):
 def together(count, body):
     """Runs `body(index)` in so many threads; the first error of any."""
     errors = []
+    environment = getattr(AROUND, "environment", dict)
 
     def run(index):
+        AROUND.environment = environment
         try:
             body(index)
         except BaseException as error:
