@@ -15,6 +15,7 @@ RELEASE := -c release --static-swift-stdlib
 ROOST := .build/release/roost
 CC := $(shell command -v cc || command -v clang)
 BENCH := Benchmarks/.build
+LOADGEN_SOURCES := $(addprefix Benchmarks/,loadgen.c report.c tls.c deflate.c)
 
 .PHONY: help run release test prove simulate bench bench-tools lint format build sanitize fuzz conformance install \
     deps dev-cert clean
@@ -72,9 +73,12 @@ bench-tools: $(BENCH)/loadgen ## build the load generator and the peers
 	mkdir -p $(BENCH)/erlang
 	erlc +warnings_as_errors -o $(BENCH)/erlang Benchmarks/erlang/*.erl
 
-$(BENCH)/loadgen: Benchmarks/loadgen.c Benchmarks/report.c Benchmarks/loadgen.h
+$(BENCH)/loadgen: $(LOADGEN_SOURCES) Benchmarks/loadgen.h
 	@mkdir -p $(BENCH)
-	$(CC) -O2 -Wall -Wextra -Werror -o $@ Benchmarks/loadgen.c Benchmarks/report.c
+	$(CC) -O2 -Wall -Wextra -Werror -o $@ $(LOADGEN_SOURCES) -lssl -lcrypto -lz
+
+$(BENCH)/certificate/localhost.pem:
+	Scripts/dev-cert $(BENCH)/certificate
 
 install: deps ## install roost into PREFIX (/usr/local) and its configuration into SYSCONFDIR (/etc)
 	swift build $(RELEASE) --product roost
