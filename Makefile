@@ -70,15 +70,13 @@ bench: release bench-tools ## the figures, beside the peers; FIGURES="echo64x1 i
 bench-tools: $(BENCH)/loadgen ## build the load generator and the peers
 	@Scripts/deps build bench
 	swift build -c release --package-path Benchmarks/NIOEcho
+	[ -e $(BENCH)/certificate/localhost.pem ] || Scripts/dev-cert $(BENCH)/certificate
 	mkdir -p $(BENCH)/erlang
 	erlc +warnings_as_errors -o $(BENCH)/erlang Benchmarks/erlang/*.erl
 
-$(BENCH)/loadgen: $(LOADGEN_SOURCES) Benchmarks/loadgen.h
+$(BENCH)/loadgen: $(LOADGEN_SOURCES) Benchmarks/loadgen.h | deps
 	@mkdir -p $(BENCH)
 	$(CC) -O2 -Wall -Wextra -Werror -o $@ $(LOADGEN_SOURCES) -lssl -lcrypto -lz
-
-$(BENCH)/certificate/localhost.pem:
-	Scripts/dev-cert $(BENCH)/certificate
 
 install: deps ## install roost into PREFIX (/usr/local) and its configuration into SYSCONFDIR (/etc)
 	swift build $(RELEASE) --product roost
