@@ -65,6 +65,9 @@ enum handshake continueTLS(struct connection *c) {
 }
 
 void endTLS(struct connection *c) {
+    if (!c->tls) return;
+    // Without this OpenSSL takes it for broken off and resumes its session no more.
+    if (SSL_is_init_finished(c->tls)) SSL_set_shutdown(c->tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(c->tls);
     c->tls = NULL;
 }
