@@ -45,7 +45,7 @@ def summary(report):
 
 def echo_servers(options):
     """Roost and SwiftNIO; the small Erlang server only when asked for, since it is no Cowboy."""
-    return [name for name in options.servers if name in ("roost", "nio") or options.with_erlang]
+    return ["roost", "nio"] + (["erlang"] if options.with_erlang else [])
 
 
 def echo(options, **load):
@@ -228,7 +228,7 @@ def trap_round(server, kind, count):
 def neverread(options):
     """Fault (c): 20 clients that send and never read, and 4 handlers that hoard, beside 100 echo clients."""
     results = {}
-    for name in echo_servers(options):
+    for name in (name for name in echo_servers(options) if name in options.servers):
         with running(name, demo=name == "roost") as server:
             results[name + " 20 never read"] = [deaf_clients(server)]
         note(f"  {name} 20 never read: {json.dumps(results[name + ' 20 never read'][0])}")

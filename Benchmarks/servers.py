@@ -192,7 +192,8 @@ def wait_until_listening(name, process, port):
             raise BenchError(f"{name} did not start (code {process.returncode}); see Benchmarks/.build/{name}.log")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             time.sleep(0.1)
-            return
+            if process.poll() is None:  # else another program has taken the port meanwhile
+                return
         time.sleep(0.02)
     raise BenchError(f"{name} did not listen within {START_DEADLINE_SECONDS} s")
 
