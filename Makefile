@@ -15,6 +15,7 @@ RELEASE := -c release --static-swift-stdlib
 ROOST := .build/release/roost
 CC := $(shell command -v cc || command -v clang)
 BENCH := Benchmarks/.build
+LOADGEN_SOURCES := $(addprefix Benchmarks/,loadgen.c report.c tls.c deflate.c)
 
 .PHONY: help run release test prove simulate bench bench-tools lint format build sanitize fuzz conformance install \
     deps dev-cert clean
@@ -70,12 +71,13 @@ bench: release bench-tools ## the figures, beside the peers; FIGURES="echo64x1 i
 bench-tools: $(BENCH)/loadgen ## build the load generator and the peers
 	@Scripts/deps build bench
 	swift build -c release --package-path Benchmarks/NIOEcho
+	[ -e $(BENCH)/certificate/localhost.pem ] || Scripts/dev-cert $(BENCH)/certificate
 	mkdir -p $(BENCH)/erlang
 	erlc +warnings_as_errors -o $(BENCH)/erlang Benchmarks/erlang/*.erl
 
-$(BENCH)/loadgen: Benchmarks/loadgen.c Benchmarks/report.c Benchmarks/loadgen.h
+$(BENCH)/loadgen: $(LOADGEN_SOURCES) Benchmarks/loadgen.h | deps
 	@mkdir -p $(BENCH)
-	$(CC) -O2 -Wall -Wextra -Werror -o $@ Benchmarks/loadgen.c Benchmarks/report.c
+	$(CC) -O2 -Wall -Wextra -Werror -o $@ $(LOADGEN_SOURCES) -lssl -lcrypto -lz
 
 install: deps ## install roost into PREFIX (/usr/local) and its configuration into SYSCONFDIR (/etc)
 	swift build $(RELEASE) --product roost

@@ -26,6 +26,17 @@ TITLES = {
 }
 
 
+TLS_TITLES = {
+    "tls64x1": "TLS echo 64 B, 100 connections, 1 in flight",
+    "tls64x16": "TLS echo 64 B, 100 connections, 16 in flight",
+    "tls4096x1": "TLS echo 4 KiB, 100 connections, 1 in flight",
+    "tlsconnect": "connect, full handshake, one echo, close",
+    "tlsresume": "connect, resumed handshake, one echo, close",
+}
+DEFLATE_TITLES = {"deflate256": "compressed echo of 256 B of JSON", "deflate4096": "compressed echo of 4 KiB of JSON"}
+GENERATOR_LIMIT = 0.95  # of its core: from there on it may have been the limit of messages a second
+
+
 def median_of(reports, key):
     values = [report[key] for report in reports if key in report]
     return statistics.median(values) if values else None
@@ -66,6 +77,46 @@ def throughput_table(results):
         rows.append(row + ([thousands(median_of(found.get("erlang", []), "per_cpu_second"))] if with_erlang else []))
     head = ["messages per second of server CPU", "Roost", "SwiftNIO 2.101.2", "ratio", "to reach"]
     return table(head + (["Erlang gen_tcp"] if with_erlang else []), rows) if rows else ""
+
+
+def tls_table(results):
+    names = {"roost+tls": "Roost", "nginx+tls": "nginx before Roost", "node+tls": "node-ws", "erlang+tls": "Erlang ssl"}
+    names = {name: title for name, title in names.items()
+             if any(results.get(figure, {}).get(name) for figure in TLS_TITLES)}
+    peers = [name for name in names if name not in ("roost+tls", "erlang+tls")]
+    rows, spoken = [], set()
+    for figure, title in TLS_TITLES.items():
+        found = results.get(figure)
+        if not found:
+            continue
+        spoken |= {report["tls"] for reports in found.values() for report in reports}
+        ours = found.get("roost+tls", [])
+        rows.append([title, *(thousands(median_of(found.get(name, []), "per_cpu_second")) for name in names),
+                     *(times(paired_ratio(ours, found.get(name, []), "per_cpu_second")) for name in peers)])
+    head = [f"per second of server CPU, {', '.join(sorted(spoken))}", *names.values(),
+            *(f"Roost / {names[name]}" for name in peers)]
+    return table(head, rows) if rows else ""
+
+
+def deflate_table(results):
+    titles = {"roost+deflate": "Roost", "node+deflate": "node-ws, as Roost", "node+default": "node-ws, its defaults"}
+    rows = []
+    for figure, title in DEFLATE_TITLES.items():
+        for name, reports in results.get(figure, {}).items():
+            ours = results[figure].get("roost+deflate", [])
+            rows.append([title, titles[name], thousands(median_of(reports, "per_cpu_second")),
+                         f"{median_of(reports, 'wire_bytes_each'):,.0f} B",
+                         times(paired_ratio(ours, reports, "per_cpu_second"))])
+    head = ["permessage-deflate", "server", "messages per second of server CPU", "answer on the wire", "Roost / this"]
+    return table(head, rows) if rows else ""
+
+
+def generator_limits(results):
+    """The figures whose messages a second, though not those per second of server CPU, the generator may have bounded."""
+    limited = [f"{figure} of {name}" for figure, found in results.items() if isinstance(found, dict)
+               for name, reports in found.items() if isinstance(reports, list)
+               and any(isinstance(one, dict) and one.get("generator_cpu_share", 0) > GENERATOR_LIMIT for one in reports)]
+    return "The generator's core was full in: " + ", ".join(limited) + "." if limited else ""
 
 
 def idle_table(found):
@@ -142,8 +193,10 @@ def machine():
 def render(results, facts, options):
     """The tables, headed by what they were measured on."""
     parts = [f"{facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}, {facts['date']}; medians of "
-             f"{options.rounds} interleaved rounds; load when it began {facts['load']:.1f}.", throughput_table(results)]
+             f"{options.rounds} interleaved rounds; load when it began {facts['load']:.1f}.", throughput_table(results), tls_table(results),
+             deflate_table(results)]
     parts += [draw(results[name]) for name, draw in OTHER_TABLES.items() if results.get(name)]
+    parts.append(generator_limits(results))
     return "\n\n".join(part for part in parts if part)
 
 

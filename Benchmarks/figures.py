@@ -11,6 +11,8 @@ from servers import BenchError, beside, generate, running
 
 TRAP_KINDS = ["index", "nil", "overflow", "divide", "fatal", "precondition", "cast", "exclusivity"]
 IDLE_CONNECTIONS = 19_000
+IDLE_PROXIED_CONNECTIONS = 9_000
+COMPRESSED_BYTES = 2048  # above the threshold of every server
 
 
 def note(text):
@@ -19,6 +21,11 @@ def note(text):
 
 def interleave(options, names, measure, rounds=None, demo=False):
     """Calls `measure(server)` on a fresh server, every server once a round."""
+    absences = servers.absences()
+    for name in dict.fromkeys(map(servers.program, names)):
+        if name in absences:
+            note(f"  {name} is left out; {absences[name]}")
+    names = [name for name in names if servers.program(name) in options.servers]
     results = {name: [] for name in names}
     for turn in range(rounds or options.rounds):
         for name in names:
@@ -30,14 +37,15 @@ def interleave(options, names, measure, rounds=None, demo=False):
 
 
 def summary(report):
-    keys = ["per_cpu_second", "per_second", "p50_us", "p99_us", "bytes_each", "lost", "growth_bytes"]
+    keys = ["per_cpu_second", "per_second", "wire_bytes_each", "resumed", "p50_us", "p99_us", "bytes_each", "lost", "growth_bytes"]
     parts = [f"{key} {report[key]:,.0f}" for key in keys if key in report]
+    parts += [report["tls"]] if "tls" in report else []
     return ", ".join(parts) or json.dumps(report)
 
 
 def echo_servers(options):
     """Roost and SwiftNIO; the small Erlang server only when asked for, since it is no Cowboy."""
-    return [name for name in options.servers if name in ("roost", "nio") or options.with_erlang]
+    return ["roost", "nio"] + (["erlang"] if options.with_erlang else [])
 
 
 def echo(options, **load):
@@ -66,16 +74,77 @@ def connect(options):
     return interleave(options, echo_servers(options), measure)
 
 
+def tls_servers(options):
+    """Roost, nginx that ends TLS in front of Roost, and node-ws."""
+    return ["roost+tls", "nginx+tls", "node+tls"] + (["erlang+tls"] if options.with_erlang else [])
+
+
+def tls_echo(options, **load):
+    """Echo over TLS 1.3, AES-128-GCM: the generator offers nothing else."""
+    return interleave(options, tls_servers(options), lambda server: secured(
+        generate(server, "echo", seconds=options.seconds, **load)))
+
+
+def secured(report):
+    if not report["tls"].startswith("TLSv1.3"):
+        raise BenchError(f"TLS 1.3 was not negotiated but {report['tls']}")
+    return report
+
+
+def tls64x1(options):
+    return tls_echo(options, connections=100, size=64, in_flight=1)
+
+
+def tls64x16(options):
+    return tls_echo(options, connections=100, size=64, in_flight=16)
+
+
+def tls4096x1(options):
+    return tls_echo(options, connections=100, size=4096, in_flight=1)
+
+
+def tlsconnect(options):
+    """Connect, full TLS handshake, one echo, close."""
+    return interleave(options, tls_servers(options), lambda server: secured(
+        generate(server, "connect", seconds=options.seconds, connections=50)))
+
+
+def tlsresume(options):
+    """Connect, TLS handshake with the session of an earlier connection, one echo, close."""
+    return interleave(options, tls_servers(options), lambda server: secured(
+        generate(server, "connect", seconds=options.seconds, connections=50, resume=True)))
+
+
+def deflate_echo(options, size):
+    """Echo of JSON-like text with permessage-deflate."""
+    return interleave(options, ["roost+deflate", "node+deflate", "node+default"], lambda server: generate(
+        server, "echo", seconds=options.seconds, connections=100, size=size, in_flight=1))
+
+
+def deflate256(options):
+    return deflate_echo(options, 256)
+
+
+def deflate4096(options):
+    return deflate_echo(options, 4096)
+
+
 def idle(options):
-    return interleave(options, echo_servers(options), idle_memory, rounds=min(options.rounds, 3))
+    """Plain, then what TLS and compression add, both fewer: a proxy needs two descriptors for each connection."""
+    rounds = min(options.rounds, 3)
+    results = interleave(options, echo_servers(options) + ["node"], idle_memory, rounds)
+    names = [*tls_servers(options), "roost+deflate", "node+deflate", "node+default", "roost+tls+deflate",
+             "node+tls+deflate"]
+    return results | interleave(options, names, lambda server: idle_memory(server, IDLE_PROXIED_CONNECTIONS), rounds)
 
 
-def idle_memory(server):
+def idle_memory(server, connections=IDLE_CONNECTIONS):
     """User-space bytes per connection: each was upgraded, echoed one message, and waits."""
+    size = COMPRESSED_BYTES if "compress" in server.load else 64
     generate(server, "connect", connections=10, seconds=0.3, warm_up=0.1)  # what is paid once is paid now
     time.sleep(0.5)
     before = server.memory()
-    with beside(server, "idle", connections=IDLE_CONNECTIONS) as holder:
+    with beside(server, "idle", connections=connections, size=size) as holder:
         count = holder.wait_until_ready()
         time.sleep(2)
         after = server.memory()
@@ -159,7 +228,7 @@ def trap_round(server, kind, count):
 def neverread(options):
     """Fault (c): 20 clients that send and never read, and 4 handlers that hoard, beside 100 echo clients."""
     results = {}
-    for name in echo_servers(options):
+    for name in (name for name in echo_servers(options) if name in options.servers):
         with running(name, demo=name == "roost") as server:
             results[name + " 20 never read"] = [deaf_clients(server)]
         note(f"  {name} 20 never read: {json.dumps(results[name + ' 20 never read'][0])}")
@@ -251,4 +320,5 @@ def runtime(options):
 
 
 FIGURES = {function.__name__: function for function in (
-    echo64x1, echo64x16, echo4k, echo64k, connect, idle, spawn, runtime, spinners, stuck, hoards, traps, neverread)}
+    echo64x1, echo64x16, echo4k, echo64k, connect, tls64x1, tls64x16, tls4096x1, tlsconnect, tlsresume,
+    deflate256, deflate4096, idle, spawn, runtime, spinners, stuck, hoards, traps, neverread)}

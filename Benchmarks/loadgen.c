@@ -10,8 +10,10 @@
 //   trap       --connections C --count T --seconds S             sends "go" until T handlers trapped
 //   neverread  --connections N --size B --seconds S              sends and never reads
 //
-// Common: --server-pid PID (CPU time of the server), --warm-up S, --text (text frames; binary otherwise),
-// --until-eof (end when stdin ends). Every echo is checked: order, length and content. One JSON object on stdout.
+// Common: --server-pid PID (CPU time of the server; of several, given several times), --warm-up S, --text (text frames;
+// binary otherwise), --until-eof (end when stdin ends), --tls CA (TLS, whose certificate CA has signed), --resume (with
+// the TLS session of an earlier connection), --compress no-takeover|takeover (JSON-like text with permessage-deflate, and
+// how the server is asked to compress). Every echo is checked: order, length and content. One JSON object on stdout.
 
 #define _GNU_SOURCE
 #include "loadgen.h"
@@ -31,6 +33,7 @@
 #include <unistd.h>
 
 enum { readBufferByteCount = 1 << 20, eventCountMax = 512, openingCountMax = 256, sequenceByteCount = 8 };
+enum { compressedBit = 0x40 };           // RSV1 (RFC 7692 §6)
 enum { reopeningErrorCountMax = 1000 };  // a server that is gone refuses for ever
 static const uint64_t second = 1000000000;
 static const uint64_t stallLimit = 5 * 1000000000ull;
@@ -105,7 +108,7 @@ static void writeSequence(uint8_t *place, uint32_t sequence) {
     for (int i = 0; i < sequenceByteCount; i++) place[i] = digits[(sequence >> (28 - 4 * i)) & 15];
 }
 
-static void queueMessage(struct connection *c, uint64_t now) {
+static void queuePlain(struct connection *c) {
     uint8_t *place = reserve(c, headerByteCount(options.size) + options.size);
     place += writeHeader(place, options.isText ? opcodeText : opcodeBinary, options.size);
     memcpy(place, maskedBody, options.size);
@@ -113,6 +116,19 @@ static void queueMessage(struct connection *c, uint64_t now) {
         writeSequence(place, c->sentCount);
         for (int i = 0; i < sequenceByteCount; i++) place[i] ^= maskKey[i & 3];
     }
+}
+
+static void queueCompressed(struct connection *c) {
+    const struct body *body = bodyOf(c->sentCount);
+    uint8_t *place = reserve(c, headerByteCount(body->sentByteCount) + body->sentByteCount);
+    size_t header = writeHeader(place, opcodeText, body->sentByteCount);
+    place[0] |= compressedBit;
+    for (size_t i = 0; i < body->sentByteCount; i++) place[header + i] = body->sent[i] ^ maskKey[i & 3];
+}
+
+static void queueMessage(struct connection *c, uint64_t now) {
+    if (options.compression) queueCompressed(c);
+    else queuePlain(c);
     if (c->sendTimes) c->sendTimes[c->sentCount % options.inFlight] = now;
     c->sentCount++;
     statistics.sent++;
@@ -120,7 +136,7 @@ static void queueMessage(struct connection *c, uint64_t now) {
 
 static void flush(struct connection *c) {
     while (c->outputStart < c->outputEnd) {
-        ssize_t n = send(c->descriptor, c->output + c->outputStart, c->outputEnd - c->outputStart, MSG_NOSIGNAL);
+        ssize_t n = sendBytes(c, c->output + c->outputStart, c->outputEnd - c->outputStart);
         if (n < 0) {
             if (errno == EINTR) continue;
             watch(c, errno == EAGAIN);
@@ -168,9 +184,11 @@ static void fillOpenings(void) {
 
 static void closeConnection(struct connection *c) {
     if (c->state == stateClosed) return;
-    if (c->state == stateConnecting || c->state == stateUpgrading) openingCount--;
+    if (c->state == stateConnecting || c->state == stateSecuring || c->state == stateUpgrading) openingCount--;
     if (c->state == stateOpen || c->state == stateClosing) openCount--;
     c->state = stateClosed;
+    endTLS(c);
+    endDeflate(c);
     close(c->descriptor);
     if (isReopening) openConnection(c);
 }
@@ -181,18 +199,37 @@ static void failConnection(struct connection *c, const char *what) {
 }
 
 static void startUpgrade(struct connection *c) {
+    static const char *const offers[] = {
+        "", "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n",
+        "Sec-WebSocket-Extensions: permessage-deflate\r\n"};
+    char head[1024];
+    int count = snprintf(head, sizeof head,
+                         "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+                         options.path, options.host, options.port, handshakeKey, offers[options.compression]);
+    memcpy(reserve(c, count), head, count);
+    c->state = stateUpgrading;
+    flush(c);
+}
+
+static void continueHandshake(struct connection *c) {
+    switch (continueTLS(c)) {
+    case handshakeDone: startUpgrade(c); break;
+    case handshakeReads: watch(c, false); break;
+    case handshakeWrites: watch(c, true); break;
+    case handshakeFailed: failConnection(c, "the TLS handshake failed"); break;
+    }
+}
+
+static void connected(struct connection *c) {
     int error = 0;
     socklen_t size = sizeof error;
     getsockopt(c->descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
     if (error) return failConnection(c, strerror(error));
-    char head[512];
-    int count = snprintf(head, sizeof head,
-                         "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                         options.path, options.host, options.port, handshakeKey);
-    memcpy(reserve(c, count), head, count);
-    c->state = stateUpgrading;
-    flush(c);
+    if (!options.authority) return startUpgrade(c);
+    c->state = stateSecuring;
+    beginTLS(c);
+    continueHandshake(c);
 }
 
 static void sendTrapPair(struct connection *c) {
@@ -227,6 +264,7 @@ static ssize_t upgradeHeadByteCount(const uint8_t *head, size_t count) {
 
 static bool isExpected(const struct connection *c, const uint8_t *payload, size_t byteCount) {
     if (byteCount != options.size) return false;
+    if (options.compression) return !memcmp(payload, bodyOf(c->receivedCount)->plain, byteCount);
     if (byteCount < sequenceByteCount) return !memcmp(payload, plainBody, byteCount);
     uint8_t sequence[sequenceByteCount];
     writeSequence(sequence, c->receivedCount);
@@ -234,8 +272,11 @@ static bool isExpected(const struct connection *c, const uint8_t *payload, size_
            !memcmp(payload + sequenceByteCount, plainBody + sequenceByteCount, byteCount - sequenceByteCount);
 }
 
-static void receiveMessage(struct connection *c, const uint8_t *payload, size_t byteCount, uint64_t now) {
-    if (!isExpected(c, payload, byteCount)) return failConnection(c, "an echo differs from what was sent");
+static void receiveMessage(struct connection *c, const uint8_t *payload, size_t byteCount, bool isCompressed,
+                           uint64_t now) {
+    bool isRight = isCompressed ? isCompressedBody(c, c->receivedCount, payload, byteCount)
+                                : isExpected(c, payload, byteCount);
+    if (!isRight) return failConnection(c, "an echo differs from what was sent");
     uint32_t sequence = c->receivedCount++;
     statistics.received++;
     switch (options.mode) {
@@ -292,7 +333,8 @@ static size_t receiveFrame(struct connection *c, const uint8_t *bytes, size_t co
     if (count < header + payloadByteCount) return 0;
     const uint8_t *payload = bytes + header;
     switch (bytes[0]) {
-    case 0x80 | opcodeText: case 0x80 | opcodeBinary: receiveMessage(c, payload, payloadByteCount, now); break;
+    case 0x80 | opcodeText: case 0x80 | opcodeBinary: receiveMessage(c, payload, payloadByteCount, false, now); break;
+    case 0x80 | compressedBit | opcodeText: receiveMessage(c, payload, payloadByteCount, true, now); break;
     case 0x80 | opcodePing: queueFrame(c, opcodePong, payload, payloadByteCount); break;
     case 0x80 | opcodePong: break;
     case 0x80 | opcodeClose: receiveClose(c, payload, payloadByteCount); break;
@@ -325,14 +367,16 @@ static void endOfStream(struct connection *c, ssize_t result) {
 static void readable(struct connection *c) {
     memcpy(readBuffer, c->partial, c->partialCount);
     size_t room = readBufferByteCount - c->partialCount;
-    ssize_t n = recv(c->descriptor, readBuffer + c->partialCount, room, 0);
+    ssize_t n = receiveBytes(c, readBuffer + c->partialCount, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) return endOfStream(c, n);
+    statistics.bytesReceived += n;
     const uint8_t *next = readBuffer, *end = readBuffer + c->partialCount + n;
     if (c->state == stateUpgrading) {
         ssize_t head = upgradeHeadByteCount(next, end - next);
         if (head < 0) return failConnection(c, "the upgrade was refused");
         if (head == 0) return keepPartial(c, next, end - next);
+        if (options.compression) negotiatedDeflate(c, next, head);
         next += head;
         opened(c);
     }
@@ -366,9 +410,10 @@ static void handle(const struct epoll_event *event) {
     }
     if (c->state == stateClosed) return;
     if (c->state == stateConnecting) {
-        if (event->events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) startUpgrade(c);
+        if (event->events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) connected(c);
         return;
     }
+    if (c->state == stateSecuring) return continueHandshake(c);
     if (options.mode == modeNeverRead && c->state == stateOpen) {
         if (!(event->events & (EPOLLERR | EPOLLHUP))) return floodWhenWritable(c);
         statistics.closes++;
@@ -391,7 +436,7 @@ static void runFor(double seconds) {
 }
 
 static void openAll(void) {
-    uint64_t end = monotonicNow() + 60 * second;
+    uint64_t end = monotonicNow() + 300 * second;  // handshakes take a slow server a while
     fillOpenings();
     while (openCount < options.connections && !statistics.errors && monotonicNow() < end) turn(second / 10);
     if (openCount < options.connections) fail("only %zu of %zu connections opened", openCount, options.connections);
@@ -501,6 +546,8 @@ static void prepare(void) {
         plainBody[i] = 'a' + i * 7 % 26;
         maskedBody[i] = plainBody[i] ^ maskKey[i & 3];
     }
+    if (options.authority) prepareTLS();
+    if (options.compression) prepareDeflate();
     if (!options.untilEof) return;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &event)) fail("--until-eof needs a pipe as standard input");

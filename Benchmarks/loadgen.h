@@ -4,25 +4,32 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum mode { modeEcho, modeRate, modeConnect, modeIdle, modeTrap, modeNeverRead };
-enum state { stateClosed, stateConnecting, stateUpgrading, stateOpen, stateClosing };
+enum state { stateClosed, stateConnecting, stateSecuring, stateUpgrading, stateOpen, stateClosing };
+enum compression { compressionOff, compressionNoTakeover, compressionTakeover };
 enum opcode { opcodeText = 1, opcodeBinary = 2, opcodeClose = 8, opcodePing = 9, opcodePong = 10 };
 
 struct options {
     enum mode mode;
     const char *modeName, *host, *path, *say;
-    int port, serverPid;
+    const char *authority;  // PEM file; with it the connections are TLS
+    enum compression compression;
+    int port, serverPids[8], serverPidCount;
     size_t connections, size, inFlight, count;
     double seconds, warmUp;
     uint64_t rate;  // messages a second over all connections
-    bool isText, untilEof, noEcho;
+    bool isText, untilEof, noEcho, resumes;
 };
 
 struct statistics {
     uint64_t sent, received, unsent;  // whole run
     uint64_t cycles;                  // connect, echo, close: completed
-    uint64_t traps, restarts, closes, stalls, errors, bytesSent;
+    uint64_t resumed;                 // … of them with a TLS session of an earlier one
+    uint64_t traps, restarts, closes, stalls, errors;
+    uint64_t bytesSent, bytesReceived;  // of WebSocket and HTTP, before TLS
+    uint64_t compressed;                // echoes that came compressed
     unsigned lastCloseCode;
 };
 
@@ -30,6 +37,8 @@ struct connection {
     int descriptor;
     enum state state;
     bool wantsWrite, sentCopyDone;
+    struct ssl_st *tls;           // OpenSSL's
+    struct z_stream_s *inflater;  // zlib's, where the server compresses with what earlier messages had in common
     uint32_t sentCount, receivedCount;
     uint64_t touched;     // when it was opened, or last answered
     uint64_t *sendTimes;  // of the messages in flight
@@ -47,3 +56,24 @@ void endMeasuring(void);
 void recordLatency(uint64_t nanoseconds);
 void printReport(size_t openCount);
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// tls.c
+enum handshake { handshakeDone, handshakeReads, handshakeWrites, handshakeFailed };
+void prepareTLS(void);
+void beginTLS(struct connection *c);
+enum handshake continueTLS(struct connection *c);
+void endTLS(struct connection *c);
+/// As `send` and `recv`, with or without TLS; `receiveBytes` reads until there is no more, or no room.
+ssize_t sendBytes(struct connection *c, const void *bytes, size_t byteCount);
+ssize_t receiveBytes(struct connection *c, void *bytes, size_t byteCount);
+/// What was negotiated, as "TLSv1.3 TLS_AES_128_GCM_SHA256"; empty without TLS.
+const char *negotiatedTLS(void);
+
+// deflate.c
+struct body { uint8_t *plain, *sent; size_t sentByteCount; };
+void prepareDeflate(void);
+/// The message with a number, as JSON-like text and compressed.
+const struct body *bodyOf(uint32_t number);
+void negotiatedDeflate(struct connection *c, const uint8_t *head, size_t byteCount);
+bool isCompressedBody(struct connection *c, uint32_t number, const uint8_t *payload, size_t byteCount);
+void endDeflate(struct connection *c);

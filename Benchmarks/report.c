@@ -19,7 +19,7 @@ static uint64_t latencyCount, latencyMax;
 static bool isMeasuring;
 static struct statistics atBegin, atEnd;
 static uint64_t beginTime, endTime;
-static double beginCPU, endCPU;
+static double beginCPU, endCPU, beginOwnCPU, endOwnCPU;
 
 void fail(const char *format, ...) {
     va_list arguments;
@@ -36,17 +36,16 @@ uint64_t monotonicNow(void) {
     return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
-/// CPU seconds of the server, all threads, to the nanosecond where the kernel tells, else from /proc/PID/stat.
-static double serverCPU(void) {
-    if (!options.serverPid) return 0;
+/// CPU seconds of a process, all threads, to the nanosecond where the kernel tells, else from /proc/PID/stat.
+static double processCPU(int pid) {
     clockid_t clock;
     struct timespec used;
-    if (!clock_getcpuclockid(options.serverPid, &clock) && !clock_gettime(clock, &used))
+    if (!clock_getcpuclockid(pid, &clock) && !clock_gettime(clock, &used))
         return used.tv_sec + used.tv_nsec / 1e9;
     char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", options.serverPid);
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
     FILE *file = fopen(path, "r");
-    if (!file) fail("the server, process %d, is gone", options.serverPid);
+    if (!file) fail("the server, process %d, is gone", pid);
     text[fread(text, 1, sizeof text - 1, file)] = 0;
     fclose(file);
     unsigned long user = 0, kernel = 0;
@@ -55,16 +54,27 @@ static double serverCPU(void) {
     return (double)(user + kernel) / sysconf(_SC_CLK_TCK);
 }
 
+static double serverCPU(void) {
+    double sum = 0;
+    for (int i = 0; i < options.serverPidCount; i++) sum += processCPU(options.serverPids[i]);
+    return sum;
+}
+
+/// How much of its core the generator used: near 1, it and not the server may have been the limit.
+static double ownCPU(void) { return processCPU(getpid()); }
+
 void beginMeasuring(void) {
     isMeasuring = true;
     atBegin = statistics;
     beginCPU = serverCPU();
+    beginOwnCPU = ownCPU();
     beginTime = monotonicNow();
 }
 
 void endMeasuring(void) {
     endTime = monotonicNow();
     endCPU = serverCPU();
+    endOwnCPU = ownCPU();
     atEnd = statistics;
     isMeasuring = options.mode == modeRate;  // what is still under way there counts
 }
@@ -105,7 +115,13 @@ void printReport(size_t openCount) {
     printf("{\"mode\":\"%s\",\"connections\":%zu,\"open\":%zu,\"size\":%zu,", options.modeName, options.connections,
            openCount, options.size);
     printf("\"seconds\":%.3f,\"count\":%lu,\"per_second\":%.1f,", seconds, count, seconds > 0 ? count / seconds : 0);
-    if (options.serverPid)
+    if (seconds > 0) printf("\"generator_cpu_share\":%.3f,", (endOwnCPU - beginOwnCPU) / seconds);
+    if (*negotiatedTLS()) printf("\"tls\":\"%s\",\"resumed\":%lu,", negotiatedTLS(), statistics.resumed);
+    if (options.compression && atEnd.received > atBegin.received)
+        printf("\"wire_bytes_each\":%.1f,\"compressed\":%lu,",
+               (double)(atEnd.bytesReceived - atBegin.bytesReceived) / (atEnd.received - atBegin.received),
+               statistics.compressed);
+    if (options.serverPidCount)
         printf("\"server_cpu_seconds\":%.4f,\"per_cpu_second\":%.1f,", cpu, cpu > 0 ? count / cpu : 0);
     if (latencyCount)
         printf("\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f,", percentileMicroseconds(0.5),
@@ -128,6 +144,8 @@ static const struct option longOptions[] = {
     {"count", required_argument, NULL, 'n'},       {"server-pid", required_argument, NULL, 'p'},
     {"say", required_argument, NULL, 'y'},         {"text", no_argument, NULL, 't'},
     {"until-eof", no_argument, NULL, 'e'},         {"no-echo", no_argument, NULL, 'q'},
+    {"tls", required_argument, NULL, 'a'},         {"resume", no_argument, NULL, 'u'},
+    {"compress", required_argument, NULL, 'z'},
     {NULL, 0, NULL, 0},
 };
 
@@ -140,7 +158,16 @@ static void setOption(int letter) {
     case 'w': options.warmUp = strtod(optarg, NULL); break;
     case 'r': options.rate = strtoul(optarg, NULL, 10); break;
     case 'n': options.count = strtoul(optarg, NULL, 10); break;
-    case 'p': options.serverPid = strtol(optarg, NULL, 10); break;
+    case 'p':
+        if (options.serverPidCount == sizeof options.serverPids / sizeof *options.serverPids) fail("too many processes");
+        options.serverPids[options.serverPidCount++] = strtol(optarg, NULL, 10);
+        break;
+    case 'a': options.authority = optarg; break;
+    case 'u': options.resumes = true; break;
+    case 'z':
+        if (strcmp(optarg, "takeover") && strcmp(optarg, "no-takeover")) fail("--compress no-takeover or takeover");
+        options.compression = *optarg == 't' ? compressionTakeover : compressionNoTakeover;
+        break;
     case 'y': options.say = optarg; break;
     case 't': options.isText = true; break;
     case 'e': options.untilEof = true; break;

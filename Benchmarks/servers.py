@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers under test and the load generator: where they lie, how they start, and how they end."""
+"""The servers under test and the load generator: where they lie, how they start, and how they end.
+
+A server is named by its program and what it is started with: roost, roost+tls, roost+tls+deflate, nginx+tls (nginx that ends
+TLS in front of a plain roost), node+deflate (no context takeover, level 1), node+default (ws's own settings).
+"""
 import contextlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -16,6 +21,11 @@ ERLANG_CODE = HERE / ".build" / "erlang"
 ROOST = pathlib.Path(os.environ.get("ROOST_BINARY", ROOT / ".build" / "release" / "roost"))
 ROOST_BENCH = pathlib.Path(os.environ.get("ROOST_BENCH_BINARY", ROOT / ".build" / "release" / "roost-bench"))
 NIO = HERE / "NIOEcho" / ".build" / "release" / "NIOEcho"
+NODE_ECHO = HERE / "node" / "ws_echo.js"
+NODE_PATH = "/usr/share/nodejs:/usr/lib/nodejs"  # where Debian puts node-ws; a node from elsewhere does not look there
+CERTIFICATE = HERE / ".build" / "certificate"
+CHAIN, KEY, AUTHORITY = (CERTIFICATE / name for name in ("localhost.pem", "localhost.key", "ca.pem"))
+NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
 SERVER_CORE, GENERATOR_CORE = "0", "1"
 START_DEADLINE_SECONDS = 10
 STOP_DEADLINE_SECONDS = 5
@@ -25,26 +35,83 @@ class BenchError(Exception):
     """What kept a figure from being measured, in a sentence."""
 
 
+def absences():
+    """{program: why it is left out}, for those that are not built or installed here."""
+    found = {
+        "roost": (ROOST.exists(), "not built: make release"),
+        "nio": (NIO.exists(), "not built: make bench-tools"),
+        "erlang": (shutil.which("erl") and (ERLANG_CODE / "ws_echo.beam").exists(), "not built: make bench-tools"),
+        "nginx": (NGINX and ROOST.exists(), "not installed: apt-get install nginx"),
+        "node": (has_node_ws(), "not installed: apt-get install nodejs node-ws"),
+    }
+    return {name: reason for name, (is_there, reason) in found.items() if not is_there}
+
+
+def has_node_ws():
+    if not shutil.which("node"):
+        return False
+    found = subprocess.run(["node", "-e", "require('ws').WebSocketServer || process.exit(1)"], capture_output=True,
+                           env=os.environ | {"NODE_PATH": NODE_PATH}, stdin=subprocess.DEVNULL)
+    return found.returncode == 0
+
+
 def available():
-    """The servers that are built or installed here, in the order of the table."""
-    present = []
-    if ROOST.exists():
-        present.append("roost")
-    if NIO.exists():
-        present.append("nio")
-    if shutil.which("erl") and (ERLANG_CODE / "ws_echo.beam").exists():
-        present.append("erlang")
-    return present
+    """The programs that are built or installed here, in the order of the table."""
+    missing = absences()
+    return [name for name in ("roost", "nio", "erlang", "nginx", "node") if name not in missing]
+
+
+def program(name):
+    return name.split("+")[0]
 
 
 def command(name, port, demo):
     """The command line of server `name`, with one scheduler, thread or event loop."""
-    if name == "roost":
+    kind, *features = name.split("+")
+    with_tls = "tls" in features
+    if kind == "roost":
         line = [ROOST, "serve", "--listen", f"127.0.0.1:{port}", "--schedulers", "1", "--log-level", "error"]
-        return line + (["--demo"] if demo else [])
-    if name == "nio":
+        return line + (["--tls-chain", CHAIN, "--tls-key", KEY] if with_tls else []) + (["--demo"] if demo else [])
+    if kind == "nio":
         return [NIO, str(port), "1"]
-    return erlang_command("ws_echo", [str(port)])
+    if kind == "node":
+        deflate = [mode for feature, mode in (("deflate", "lean"), ("default", "default")) if feature in features]
+        return ["node", NODE_ECHO, str(port), *(["--tls", CHAIN, KEY] if with_tls else []),
+                *(["--deflate", *deflate] if deflate else [])]
+    return erlang_command("ws_echo", [str(port), *map(str, [CHAIN, KEY] if with_tls else [])])
+
+
+def nginx_command(port, backend_port):
+    """nginx with one worker that ends TLS and proxies WebSockets to `backend_port`, with its defaults otherwise."""
+    home = HERE / ".build" / "nginx"
+    home.mkdir(parents=True, exist_ok=True)
+    temporary = "".join(f"  {kind}_temp_path {home}/{kind};\n"
+                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (home / "nginx.conf").write_text(f"""daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {home}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 20000; }}
+http {{
+{temporary}  access_log off;
+  server {{
+    listen 127.0.0.1:{port} ssl backlog=4096;
+    ssl_certificate {CHAIN};
+    ssl_certificate_key {KEY};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    location / {{
+      proxy_pass http://127.0.0.1:{backend_port};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_set_header Host $host;
+      proxy_read_timeout 1h;
+    }}
+  }}
+}}
+""")
+    return [NGINX, "-p", home, "-c", home / "nginx.conf"]
 
 
 def erlang_command(module, arguments, schedulers=1):
@@ -59,19 +126,31 @@ def free_port():
 
 
 class Server:
-    """One running server: its process id and port."""
+    """One running server: its processes and port. `load` is what its clients have to ask for."""
 
-    def __init__(self, name, process, port):
-        self.name, self.process, self.port, self.pid = name, process, port, process.pid
+    def __init__(self, name, processes, port):
+        self.name, self.processes, self.port = name, processes, port
+        self.pids = [pid for process in processes for pid in family(process.pid)]
+        features = name.split("+")
+        self.load = {"tls": AUTHORITY} if "tls" in features else {}
+        if "deflate" in features or "default" in features:
+            self.load["compress"] = "no-takeover" if "deflate" in features else "takeover"
 
     def memory(self):
-        """User-space bytes: private dirty pages and anonymous resident pages."""
-        return {"private_dirty": kilobytes(self.pid, "smaps_rollup", "Private_Dirty") * 1024,
-                "rss_anon": kilobytes(self.pid, "status", "RssAnon") * 1024}
+        """User-space bytes of all its processes: private dirty pages and anonymous resident pages."""
+        return {"private_dirty": sum(kilobytes(pid, "smaps_rollup", "Private_Dirty") for pid in self.pids) * 1024,
+                "rss_anon": sum(kilobytes(pid, "status", "RssAnon") for pid in self.pids) * 1024}
 
     def check_alive(self):
-        if self.process.poll() is not None:
-            raise BenchError(f"{self.name} ended with code {self.process.returncode} under load")
+        for process in self.processes:
+            if process.poll() is not None:
+                raise BenchError(f"{self.name} ended with code {process.returncode} under load")
+
+
+def family(pid):
+    """A process and those that it started: nginx's worker is its master's."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid] + [one for child in children for one in family(int(child))]
 
 
 def kilobytes(pid, file, key):
@@ -85,16 +164,25 @@ def kilobytes(pid, file, key):
 def running(name, demo=False, **settings):
     """Starts server `name` on the server core, yields it once it accepts, and ends it. Settings are Roost's keys."""
     port = free_port()
-    line = ["taskset", "-c", SERVER_CORE, *map(str, command(name, port, demo))]
-    log = open(HERE / ".build" / f"{name}.log", "w")
+    with contextlib.ExitStack() as ending:
+        if program(name) == "nginx":
+            backend_port = free_port()
+            processes = [start(ending, "roost", backend_port, command("roost", backend_port, demo), settings)]
+            processes.append(start(ending, name, port, nginx_command(port, backend_port), {}))
+        else:
+            processes = [start(ending, name, port, command(name, port, demo), settings)]
+        yield Server(name, processes, port)
+
+
+def start(ending, name, port, arguments, settings):
+    log = ending.enter_context(open(HERE / ".build" / f"{name}.log", "w"))
     environment = os.environ | {f"ROOST_{key.upper()}": str(value) for key, value in settings.items()}
-    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-    try:
-        wait_until_listening(name, process, port)
-        yield Server(name, process, port)
-    finally:
-        stop(process)
-        log.close()
+    environment["NODE_PATH"] = NODE_PATH
+    process = subprocess.Popen(["taskset", "-c", SERVER_CORE, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log,
+                               stderr=log, env=environment, start_new_session=True)
+    ending.callback(stop_group, process)
+    wait_until_listening(name, process, port)
+    return process
 
 
 def wait_until_listening(name, process, port):
@@ -104,9 +192,18 @@ def wait_until_listening(name, process, port):
             raise BenchError(f"{name} did not start (code {process.returncode}); see Benchmarks/.build/{name}.log")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             time.sleep(0.1)
-            return
+            if process.poll() is None:  # else another program has taken the port meanwhile
+                return
         time.sleep(0.02)
     raise BenchError(f"{name} did not listen within {START_DEADLINE_SECONDS} s")
+
+
+def stop_group(process):
+    """Ends a server and what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_DEADLINE_SECONDS)
 
 
 def stop(process):
@@ -118,9 +215,10 @@ def stop(process):
 
 
 def generator_command(server, mode, path, options):
-    line = ["taskset", "-c", GENERATOR_CORE, str(LOADGEN), mode, "127.0.0.1", str(server.port), path,
-            "--server-pid", str(server.pid)]
-    for key, value in options.items():
+    line = ["taskset", "-c", GENERATOR_CORE, str(LOADGEN), mode, "127.0.0.1", str(server.port), path]
+    for pid in server.pids:
+        line += ["--server-pid", str(pid)]
+    for key, value in (server.load | options).items():
         line.append("--" + key.replace("_", "-"))
         if value is not True:
             line.append(str(value))

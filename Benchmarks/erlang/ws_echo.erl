@@ -1,42 +1,59 @@
-%% A small WebSocket server on gen_tcp, one process per connection: the BEAM beside Roost when handlers spin.
+%% A small WebSocket server on gen_tcp, or ssl, one process per connection: the BEAM beside Roost when handlers spin.
 %% It echoes on every path but /demo/spin, whose handler echoes until it is sent the text `go` and then loops forever.
-%% Run: erl -noshell +S 1:1 -pa DIR -run ws_echo main PORT
+%% Run: erl -noshell +S 1:1 -pa DIR -run ws_echo main PORT [CHAIN KEY]
 -module(ws_echo).
--export([main/1, accept/1, connection/1]).
+-export([main/1, accept/2, connection/2]).
 
 -define(GUID, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").
 -define(SPIN_PATH, <<"/demo/spin">>).
 
 main([Port]) ->
-    {ok, Listener} = gen_tcp:listen(list_to_integer(Port), [
+    serve(gen_tcp, Port, []);
+main([Port, Chain, Key]) ->
+    {ok, _} = application:ensure_all_started(ssl),
+    serve(ssl, Port, [{certfile, Chain}, {keyfile, Key}, {versions, ['tlsv1.3']}]).
+
+serve(Transport, Port, Options) ->
+    {ok, Listener} = Transport:listen(list_to_integer(Port), [
         binary, {ip, {127, 0, 0, 1}}, {active, false}, {packet, http_bin}, {reuseaddr, true},
-        {nodelay, true}, {backlog, 4096}
+        {nodelay, true}, {backlog, 4096} | Options
     ]),
     io:format("listening on 127.0.0.1:~s~n", [Port]),
-    [spawn_link(?MODULE, accept, [Listener]) || _ <- lists:seq(1, 10)],
+    [spawn_link(?MODULE, accept, [Transport, Listener]) || _ <- lists:seq(1, 10)],
     receive stop -> ok end.
 
-accept(Listener) ->
-    {ok, Socket} = gen_tcp:accept(Listener),
-    Pid = spawn(?MODULE, connection, [Socket]),
-    ok = gen_tcp:controlling_process(Socket, Pid),
+accept(Transport, Listener) ->
+    {ok, Socket} = case Transport of
+        gen_tcp -> gen_tcp:accept(Listener);
+        ssl -> ssl:transport_accept(Listener)
+    end,
+    Pid = spawn(?MODULE, connection, [Transport, Socket]),
+    ok = Transport:controlling_process(Socket, Pid),
     Pid ! start,
-    accept(Listener).
+    accept(Transport, Listener).
 
-connection(Socket) ->
+connection(gen_tcp, Socket) ->
     receive start -> ok end,
-    {ok, {http_request, 'GET', {abs_path, Path}, _}} = gen_tcp:recv(Socket, 0, 5000),
+    upgrade({gen_tcp, Socket});
+connection(ssl, Accepted) ->
+    receive start -> ok end,
+    {ok, Socket} = ssl:handshake(Accepted, 5000),
+    upgrade({ssl, Socket}).
+
+%% From here on a socket is {Transport, Socket}.
+upgrade(Socket) ->
+    {ok, {http_request, 'GET', {abs_path, Path}, _}} = recv(Socket, 0, 5000),
     Key = key(Socket, none),
     Accept = base64:encode(crypto:hash(sha, [Key, ?GUID])),
-    ok = inet:setopts(Socket, [{packet, raw}]),
-    ok = gen_tcp:send(Socket, [
+    ok = setopts(Socket, [{packet, raw}]),
+    ok = send(Socket, [
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
         Accept, "\r\n\r\n"
     ]),
     wait(Socket, Path, <<>>).
 
 key(Socket, Key) ->
-    case gen_tcp:recv(Socket, 0, 5000) of
+    case recv(Socket, 0, 5000) of
         {ok, {http_header, _, <<"Sec-Websocket-Key">>, _, Value}} -> key(Socket, Value);
         {ok, {http_header, _, <<"Sec-WebSocket-Key">>, _, Value}} -> key(Socket, Value);
         {ok, {http_header, _, _, _, _}} -> key(Socket, Key);
@@ -44,13 +61,22 @@ key(Socket, Key) ->
     end.
 
 wait(Socket, Path, Rest) ->
-    ok = inet:setopts(Socket, [{active, once}]),
+    ok = setopts(Socket, [{active, once}]),
     receive
-        {tcp, Socket, Data} when Rest =:= <<>> -> frames(Socket, Path, Data, []);
-        {tcp, Socket, Data} -> frames(Socket, Path, <<Rest/binary, Data/binary>>, []);
-        {tcp_closed, Socket} -> ok;
-        {tcp_error, Socket, _} -> ok
+        {Kind, _, Data} when Kind =:= tcp orelse Kind =:= ssl, Rest =:= <<>> -> frames(Socket, Path, Data, []);
+        {Kind, _, Data} when Kind =:= tcp; Kind =:= ssl -> frames(Socket, Path, <<Rest/binary, Data/binary>>, []);
+        {Kind, _} when Kind =:= tcp_closed; Kind =:= ssl_closed -> ok;
+        {Kind, _, _} when Kind =:= tcp_error; Kind =:= ssl_error -> ok
     end.
+
+recv({Transport, Socket}, Count, Timeout) -> Transport:recv(Socket, Count, Timeout).
+
+send({Transport, Socket}, Data) -> Transport:send(Socket, Data).
+
+close({Transport, Socket}) -> Transport:close(Socket).
+
+setopts({gen_tcp, Socket}, Options) -> inet:setopts(Socket, Options);
+setopts({ssl, Socket}, Options) -> ssl:setopts(Socket, Options).
 
 frames(Socket, Path, <<1:1, 0:3, Opcode:4, 1:1, Length:7, Mask:4/binary, Masked:Length/binary, Rest/binary>>, Out)
         when Length < 126 ->
@@ -64,9 +90,9 @@ frames(Socket, Path,
 frames(Socket, Path, Incomplete, []) ->
     wait(Socket, Path, Incomplete);
 frames(Socket, Path, Incomplete, Out) ->
-    case gen_tcp:send(Socket, lists:reverse(Out)) of
+    case send(Socket, lists:reverse(Out)) of
         ok -> wait(Socket, Path, Incomplete);
-        {error, _} -> gen_tcp:close(Socket)
+        {error, _} -> close(Socket)
     end.
 
 frame(_Socket, ?SPIN_PATH, 1, <<"go">>, _Rest, _Out) -> spin(0);
@@ -75,8 +101,8 @@ frame(Socket, Path, Opcode, Payload, Rest, Out) when Opcode =:= 1; Opcode =:= 2 
 frame(Socket, Path, 9, Payload, Rest, Out) ->
     frames(Socket, Path, Rest, [encode(10, Payload) | Out]);
 frame(Socket, _Path, 8, Payload, _Rest, Out) ->
-    _ = gen_tcp:send(Socket, lists:reverse([encode(8, Payload) | Out])),
-    gen_tcp:close(Socket);
+    _ = send(Socket, lists:reverse([encode(8, Payload) | Out])),
+    close(Socket);
 frame(Socket, Path, _Opcode, _Payload, Rest, Out) ->
     frames(Socket, Path, Rest, Out).
 

@@ -153,7 +153,7 @@ static int note_origin(SSL *session, void *argument) {
 static SSL_TICKET_RETURN judge_origin(
     SSL *session, SSL_SESSION *resumable, const unsigned char *name, size_t name_size, SSL_TICKET_STATUS status,
     void *argument) {
-  (void)session, (void)name, (void)name_size;
+  (void)name, (void)name_size;
   if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) return SSL_TICKET_RETURN_IGNORE_RENEW;
   roost_tls_tickets *tickets = argument;
   void *data;
@@ -163,6 +163,8 @@ static SSL_TICKET_RETURN judge_origin(
     return SSL_TICKET_RETURN_IGNORE_RENEW;
   memcpy(&origin, data, sizeof origin);
   if (locked_now(tickets) - origin >= tickets->seconds_max) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  // A client uses a ticket of TLS 1.3 once (RFC 8446 §C.4): without another its next handshake is a full one.
+  if (SSL_version(session) == TLS1_3_VERSION) return SSL_TICKET_RETURN_USE_RENEW;
   return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 

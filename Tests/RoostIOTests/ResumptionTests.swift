@@ -12,6 +12,14 @@ final class Ticket {
     let session: OpaquePointer
     init(_ session: OpaquePointer) { self.session = session }
     deinit { SSL_SESSION_free(session) }
+
+    /// What the server is shown.
+    var bytes: [UInt8] {
+        var start: UnsafePointer<UInt8>?
+        var count = 0
+        SSL_SESSION_get0_ticket(session, &start, &count)
+        return Array(UnsafeBufferPointer(start: start, count: count))
+    }
 }
 
 extension Pair {
@@ -45,6 +53,18 @@ struct ResumptionTests {
         let (isResumed, next) = try isResumed(first.takeTicket(), by: first.serverContext, version)
         #expect(isResumed)
         #expect(try self.isResumed(next, by: first.serverContext, version).0)
+    }
+
+    @Test("RFC 8446 §C.4: every resumption brings a ticket of its own, since a client uses one once")
+    func renews() throws {
+        let first = try Pair.established(version: .tls13)
+        var ticket = first.takeTicket()
+        for round in 1...3 {
+            let (isResumed, next) = try isResumed(ticket, by: first.serverContext, .tls13)
+            #expect(isResumed, "round \(round)")
+            #expect(next.bytes != ticket.bytes, "round \(round)")
+            ticket = next
+        }
     }
 
     @Test("A ticket outlives a reload that keeps the keys, and no other", arguments: TLSVersion.allCases)
