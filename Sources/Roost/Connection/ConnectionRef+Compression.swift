@@ -157,7 +157,7 @@ extension ConnectionRef {
             withoutOwner { unsafe deflater.append(UnsafeRawBufferPointer(rebasing: payload[offset..<end])) }
             roost_charge(Self.deflateReductions(end - offset))
             offset = end
-            if offset < payload.count, isTurnOver {
+            if offset < payload.count, isTurnOver, mayStop {
                 suspendTurn(process)
                 // Told to end: the message is given up, and the next would begin afresh.
                 if process.isExiting { return false }
@@ -177,6 +177,9 @@ extension ConnectionRef {
         if !keepsContext { CompressorPool.of(scheduler).giveBack(deflater, key) }
         return isQueued
     }
+
+    /// A message may be sent under `withoutPreemption`: then nobody else has a turn before it is queued (R4).
+    private var mayStop: Bool { unsafe roost_thread_current().pointee.preemption_disabled == 1 }
 
     /// Queues a message that many connections are sent: compressed once for all that agreed on the same.
     func sendShared(_ message: SharedMessage) -> Bool {

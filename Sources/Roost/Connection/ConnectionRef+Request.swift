@@ -107,14 +107,14 @@ extension ConnectionRef {
         switch head.bodyFraming {
         case .none, .contentLength(0): return try respond(request, [], process, scheduler)
         case .contentLength(let byteCount):
-            guard byteCount <= limit else { return refuseBody(limit, process, scheduler) }
+            guard byteCount <= limit else { return refuseBody(head, limit, process, scheduler) }
             request.remainingByteCount = byteCount
         case .chunked: request.chunks = ChunkedBodyDecoder(bodyByteCountMax: limit)
         }
         switch head.expectsContinue {
         case .none: break
         case .unknown:
-            return refuse(.expectationFailed, "'Expect' may only be 100-continue", process, scheduler)
+            return refuse(.expectationFailed, "'Expect' may only be 100-continue", to: head, process, scheduler)
         case .continue:
             // Who has begun to send the body has not waited (RFC 9110 §10.1.1).
             if state.residue.isEmpty { sendRaw(ResponseEncoder.continueResponse, process, scheduler) }
@@ -138,9 +138,9 @@ extension ConnectionRef {
             process, scheduler)
     }
 
-    private func refuseBody(_ limit: Int, _ process: ProcessRef, _ scheduler: SchedulerRef) {
+    private func refuseBody(_ head: RequestHead, _ limit: Int, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         noteReason(CloseReason(.requestInvalid, message: "413 body of more than \(limit) bytes"))
-        refuse(.contentTooLarge, "the body may have \(limit) bytes (max-body-bytes)", process, scheduler)
+        refuse(.contentTooLarge, "the body may have \(limit) bytes (max-body-bytes)", to: head, process, scheduler)
     }
 
     /// Takes what has come of a body; answers the request when it is whole.

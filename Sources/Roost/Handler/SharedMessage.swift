@@ -12,8 +12,8 @@ public final class SharedMessage: Sendable {
     /// What it is compressed to, for each agreement; nil where it does not get smaller.
     private let variants = Mutex<[DeflaterKey: [UInt8]?]>([:])
 
-    /// Larger ones are compressed outside the lock, perhaps by several schedulers at once: nobody waits for so long.
-    private static let lockedByteCountMax = 256 << 10
+    /// Larger ones are compressed outside the lock, at most once by each scheduler: nobody waits for so long.
+    private static let lockedByteCountMax = 64 << 10
 
     /// A text message.
     public init(_ text: String) {

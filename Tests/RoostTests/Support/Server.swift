@@ -52,7 +52,7 @@ func withDrainedServer(
     } catch is Drained {}
 }
 
-private func stillWell(_ server: RoostServer, tls: TLSConfiguration?) throws {
+func stillWell(_ server: RoostServer, tls: TLSConfiguration? = nil) throws {
     var options = SecureOptions()
     options.serverName = "localhost"
     let client = try RawClient(server, "/still-well", tls: tls.map { _ in options })
