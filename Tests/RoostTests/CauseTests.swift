@@ -19,6 +19,7 @@ private struct Scenario {
         configure: @escaping (inout ListenerConfiguration) -> Void = { _ in },
         _ act: @escaping (RoostServer) async throws -> [RawClient]
     ) {
+        self.limits.closeTimeout = .milliseconds(100)
         limits(&self.limits)
         self.restart = restart
         self.configure = configure
@@ -36,14 +37,15 @@ private struct Scenario {
         }
     }
 
-    /// A connection that says `text` before anything else, which may be nothing at all.
+    /// A connection that says `text` before anything else, which may be nothing at all, and hears the server out.
     static func says(_ text: String, _ configure: @escaping (inout ListenerConfiguration) -> Void = { _ in })
         -> Scenario
     {
         Scenario(configure: configure) { server in
             let client = try RawClient.silent(server)
             try client.send(raw: text)
-            return [client]
+            _ = try client.rest()
+            return []
         }
     }
 
@@ -53,6 +55,7 @@ private struct Scenario {
             let first = try RawClient(server)
             let second = try RawClient(server, mustOpen: false)
             #expect(second.status == status && second.header("Retry-After") == "5")
+            _ = try second.rest()
             return [first]
         }
     }
@@ -82,15 +85,9 @@ private func ofWebSocket() -> [CloseReason.Cause: Scenario] {
             .sends(limits: {
                 $0.pingInterval = .milliseconds(100)
                 $0.pongTimeout = .milliseconds(100)
-                $0.closeTimeout = .milliseconds(100)
             }),
         .slowConsumer:
-            .sends(
-                .text("burst 2000"),
-                limits: {
-                    $0.outboundByteCountMax = 20_000
-                    $0.closeTimeout = .milliseconds(100)
-                }),
+            .sends(.text("burst 2000"), limits: { $0.outboundByteCountMax = 20_000 }),
         .rateLimited:
             .sends(
                 .text("a"), .text("b"), .text("c"), .close(1008),

@@ -27,7 +27,7 @@ extension ServerTests {
     @Suite struct CompressionLimits {
         @Test(
             "max-message-bytes bounds what a message inflates to: n-1 and n pass, n+1 is 1009",
-            arguments: [1, 1_000, 65_536, 1_000_000], [CompressionPolicy.Mode.noTakeover, .takeover])
+            arguments: [16, 1_000, 65_536, 1_000_000], [CompressionPolicy.Mode.noTakeover, .takeover])
         func maxMessage(limit: Int, mode: CompressionPolicy.Mode) async throws {
             var limits = ConnectionLimits()
             limits.messageByteCountMax = limit
@@ -41,6 +41,7 @@ extension ServerTests {
                 }
                 try client.send(.binary([UInt8](repeating: 5, count: limit + 1)))
                 #expect(try client.raw.closeCode() == 1009)
+                client.raw.endWriting()
                 try await eventually("it has ended") { server.statistics.ended[.messageTooBig] == 1 }
             }
         }
@@ -56,6 +57,7 @@ extension ServerTests {
                     // A lead byte without what must follow it.
                     try client.send(Frame(opcode: 1, payload: good[..<offset] + [0xC3] + good[offset...]))
                     #expect(try client.raw.closeCode() == 1007)
+                    client.raw.endWriting()
                 }
                 try await eventually("all have ended") { server.statistics.ended[.invalidPayload] == 6 }
                 #expect(probe.events.filter { $0.hasPrefix("did") }.count == 6, "no such text reached the handler")
@@ -84,6 +86,7 @@ extension ServerTests {
                 let client = try DeflateClient(server)
                 try client.raw.send(Frame(opcode: 2, payload: payload, isCompressed: true))
                 #expect(try client.raw.closeCode() == 1007)
+                client.raw.endWriting()
                 try await eventually("it has ended") { server.statistics.ended[.invalidPayload] == 1 }
             }
         }

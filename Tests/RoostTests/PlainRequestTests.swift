@@ -41,6 +41,7 @@ extension ServerTests {
                     #expect(try client.response() == "the handler crashed\n")
                     #expect(client.status == 500 && client.header("Connection") == "close")
                     #expect(client.isEnded())
+                    client.endWriting()
                     try await eventually("logged") {
                         lines.all.count { $0.hasPrefix("warning handler crashed") } == round
                     }
@@ -187,6 +188,7 @@ extension ServerTests {
                     #expect(client.header("Connection") == (index == limit - 1 ? "close" : nil))
                 }
                 #expect(client.isEnded())
+                client.endWriting()
                 #expect(server.statistics.requests == limit)
                 try await eventually("counted") { server.statistics.ended == [.requestsServed: 1] }
             }

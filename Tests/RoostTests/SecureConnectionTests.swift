@@ -122,9 +122,10 @@ extension ServerTests {
                 for size in sizes {
                     let bytes = generator.noise(size)
                     try client.send(.binary(bytes), .ping("\(size)"), .binary(bytes.reversed()))
-                    #expect(try client.receive() == .binary(bytes))
-                    #expect(try client.receive() == .pong("\(size)"))
-                    #expect(try client.receive() == .binary(bytes.reversed()))
+                    // The pong may come last: it gives way to what the client has not read yet.
+                    let frames = try (0..<3).map { _ in try client.receive() }
+                    #expect(frames.filter { $0.opcode == 2 } == [.binary(bytes), .binary(bytes.reversed())])
+                    #expect(frames.contains(.pong("\(size)")))
                 }
                 let compressing = try DeflateClient(server, tls: verifying)
                 for size in sizes { #expect(try compressing.ask(prose(size)) == prose(size)) }
@@ -313,7 +314,7 @@ extension ServerTests {
                     try client.connect(to: url(server), tls: trusting) { Caller(probe) }
                     try await eventually("ended: \(probe.events)") { !probe.terminations.isEmpty }
                     #expect(probe.terminations[0].hasPrefix("terminated connect_failed: \(words)"), "\(probe.events)")
-                    #expect(client.ended == [.connectFailed: 1])
+                    try await eventually("counted") { client.ended == [.connectFailed: 1] }
                 }
                 try await eventually("the server has heard of it") { server.statistics.ended[.tlsFailed] == 1 }
                 #expect(server.statistics.tlsHandshakes == 0)
