@@ -15,8 +15,8 @@ struct DeflaterKey: Hashable, Sendable {
     }
 }
 
-/// The compressors of one scheduler, for messages without context takeover: a connection has one for as long as it takes
-/// to compress a message, which may be several turns. Scheduler's thread.
+/// The compressors of one scheduler, for messages without context takeover: a connection has one for as long as a
+/// message takes, which may be several turns. Scheduler's thread.
 final class CompressorPool {
     /// Compressors of a kind kept for the next message.
     private static let spareMax = 2

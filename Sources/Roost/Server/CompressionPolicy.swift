@@ -22,8 +22,9 @@ public struct CompressionPolicy: Sendable, Equatable {
     public var thresholdByteCount = 256
     /// log2 of the bytes that a message may refer back to, 8 to 15. A client may ask for fewer.
     public var windowBits = 15
-    /// 1 to 9: how much memory the compressor takes beside its window, 2^(memoryLevel + 9) bytes (zlib's memLevel). 5 is
-    /// faster than zlib's own 8 where each message begins afresh, as less has to be cleared, and hardly any larger.
+    /// 1 to 9: how much memory the compressor takes beside its window, 2^(memoryLevel + 9) bytes (zlib's memLevel). 5
+    /// is faster than zlib's own 8 where each message begins afresh, as less has to be cleared, and messages get hardly
+    /// any larger.
     public var memoryLevel = 5
 
     public init(_ mode: Mode = .noTakeover) { self.mode = mode }
