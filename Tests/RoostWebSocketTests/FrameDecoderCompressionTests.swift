@@ -73,7 +73,8 @@ import Testing
 
     @Test("RFC 6455 §10.4: a compressed message is bounded as it is sent, in one frame or several", arguments: -1...1)
     func boundsWireSize(difference: Int) {
-        let payload = [UInt8](repeating: 0xFF, count: 50 + difference)
+        let limit = FrameDecoder.compressedByteCountMax(100)
+        let payload = [UInt8](repeating: 0xFF, count: limit - 50 + difference)
         let rest = [UInt8](repeating: 0xFE, count: 50)
         let whole = receive(
             Self.frame(0x2, bits: 4, payload + rest), messageByteCountMax: 100, allowsCompression: true)
@@ -82,7 +83,7 @@ import Testing
             allowsCompression: true)
         let expected: Received =
             difference <= 0
-            ? .compressed(.binary, payload + rest) : .failure(.messageTooBig(byteCount: 101, limit: 100))
+            ? .compressed(.binary, payload + rest) : .failure(.messageTooBig(byteCount: UInt64(limit) + 1, limit: 100))
         #expect(whole == [expected])
         #expect(fragments == [expected])
     }

@@ -126,7 +126,8 @@ private struct Connection {
             events.append(.control(kind, Array(bytes[offset..<offset + byteCount])))
         case .chunk(let kind, let offset, let byteCount, let remaining, let isEnd, let isCompressed):
             assembly += bytes[offset..<offset + byteCount]
-            precondition(assembly.count <= limit - remaining, "gathers more than the limit")
+            let most = isCompressed ? FrameDecoder.compressedByteCountMax(limit) : limit
+            precondition(assembly.count <= most - remaining, "gathers more than the limit")
             if isEnd {
                 let payload = assembly
                 assembly = []

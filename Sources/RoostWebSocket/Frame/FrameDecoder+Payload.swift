@@ -7,7 +7,8 @@ extension FrameDecoder {
     ) -> Event {
         let kind = header.messageKind
         guard openKind == nil else { return fail(.messageInsideMessage(kind)) }
-        guard header.payloadByteCount <= messageByteCountMax else { return fail(tooBig(header)) }
+        guard header.payloadByteCount <= messageByteCountMax || isWithinCompressedLimit(header, header.isCompressed)
+        else { return fail(tooBig(header)) }
         guard header.isFinal, bytes.count &- header.byteCount >= header.payloadByteCount else {
             openKind = kind
             isOpenCompressed = header.isCompressed
@@ -29,7 +30,10 @@ extension FrameDecoder {
     /// A further frame of a message (RFC 6455 §5.4).
     mutating func decodeContinuation(_ header: FrameHeader, _ bytes: UnsafeMutableRawBufferPointer) -> Event {
         guard let openKind else { return fail(.continuationWithoutStart) }
-        guard header.payloadByteCount <= messageByteCountMax &- messageByteCount else { return fail(tooBig(header)) }
+        guard
+            header.payloadByteCount <= messageByteCountMax &- messageByteCount
+                || isWithinCompressedLimit(header, isOpenCompressed)
+        else { return fail(tooBig(header)) }
         guard fragmentCount < fragmentCountMax else { return fail(.tooManyFragments(limit: fragmentCountMax)) }
         messageByteCount &+= header.payloadByteCount
         fragmentCount &+= 1
@@ -54,6 +58,17 @@ extension FrameDecoder {
         guard bytes.count > 0 else { return .needsMoreBytes }
         // Safe: the payload goes on at the first byte.
         return unsafe takePayload(openKind, bytes, offset: 0)
+    }
+
+    /// What a message of `limit` bytes takes on the wire at most when it is compressed: DEFLATE makes noise larger, by an
+    /// eighth where the compressor has little memory (zlib.h, `deflateBound`).
+    package static func compressedByteCountMax(_ limit: Int) -> Int { limit &+ limit >> 3 &+ limit >> 6 &+ 64 }
+
+    /// A message of just the size that is allowed passes, also where it got larger by being compressed. What it is
+    /// inflated to has the limit itself.
+    @inline(never)
+    private func isWithinCompressedLimit(_ header: FrameHeader, _ isCompressed: Bool) -> Bool {
+        isCompressed && header.payloadByteCount <= Self.compressedByteCountMax(messageByteCountMax) &- messageByteCount
     }
 
     @inline(never)
