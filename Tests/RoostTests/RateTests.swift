@@ -17,7 +17,7 @@ extension ServerTests {
             try await withServer(routes + [Route("/free") { _ in EchoHandler() }]) { server in
                 let other = try RawClient(server, "/free")
                 var generator = SeededGenerator(seed: 9)
-                let payloads = (0..<500).map { _ in generator.noise(100) }
+                let payloads = (0..<500).map { _ in [0] + generator.noise(99) }  // 0: nothing that the script knows
                 let frames = payloads.map { Frame.binary($0) }
                 if kind == "compressed" {
                     // The bytes that count are those that were sent.
