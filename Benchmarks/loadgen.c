@@ -12,8 +12,8 @@
 //
 // Common: --server-pid PID (CPU time of the server; of several, given several times), --warm-up S, --text (text frames;
 // binary otherwise), --until-eof (end when stdin ends), --tls CA (TLS, whose certificate CA has signed), --resume (with
-// the TLS session of an earlier connection), --compress no-takeover|takeover (JSON-like text with permessage-deflate, and
-// how the server is asked to compress). Every echo is checked: order, length and content. One JSON object on stdout.
+// the TLS session of an earlier connection), --compress no-takeover|takeover (JSON-like text with permessage-deflate,
+// and how the server is asked to compress). Every echo is checked: order, length and content. One JSON object on stdout.
 
 #define _GNU_SOURCE
 #include "loadgen.h"
