@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 
+import counts
 import figures
 import runtime
 import servers
@@ -112,10 +113,10 @@ def deflate_table(results):
 
 
 def generator_limits(results):
-    """The figures whose messages a second, though not those per second of server CPU, the generator may have bounded."""
-    limited = [f"{figure} of {name}" for figure, found in results.items() if isinstance(found, dict)
-               for name, reports in found.items() if isinstance(reports, list)
-               and any(isinstance(one, dict) and one.get("generator_cpu_share", 0) > GENERATOR_LIMIT for one in reports)]
+    """Where the generator may have bounded messages a second, though not those per second of server CPU."""
+    is_limited = lambda report: isinstance(report, dict) and report.get("generator_cpu_share", 0) > GENERATOR_LIMIT
+    limited = [f"{figure} of {name}" for figure, found in results.items() for name, reports in found.items()
+               if isinstance(reports, list) and any(map(is_limited, reports))]
     return "The generator's core was full in: " + ", ".join(limited) + "." if limited else ""
 
 
@@ -178,7 +179,11 @@ def runtime_table(found):
     return table(*runtime.rows(found))
 
 
-OTHER_TABLES = {"idle": idle_table, "spawn": spawn_table, "runtime": runtime_table,
+def counts_table(found):
+    return table(*counts.rows(found))
+
+
+OTHER_TABLES = {"idle": idle_table, "counts": counts_table, "spawn": spawn_table, "runtime": runtime_table,
                 "spinners": spinner_table, "stuck": stuck_table, "hoards": hoard_table, "traps": trap_table,
                 "neverread": neverread_table}
 
@@ -193,8 +198,8 @@ def machine():
 def render(results, facts, options):
     """The tables, headed by what they were measured on."""
     parts = [f"{facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}, {facts['date']}; medians of "
-             f"{options.rounds} interleaved rounds; load when it began {facts['load']:.1f}.", throughput_table(results), tls_table(results),
-             deflate_table(results)]
+             f"{options.rounds} interleaved rounds; load when it began {facts['load']:.1f}.",
+             throughput_table(results), tls_table(results), deflate_table(results)]
     parts += [draw(results[name]) for name, draw in OTHER_TABLES.items() if results.get(name)]
     parts.append(generator_limits(results))
     return "\n\n".join(part for part in parts if part)

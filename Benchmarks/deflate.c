@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The load generator's permessage-deflate (RFC 7692): messages are compressed once, before the load, each by itself; what
-// comes back is inflated and compared, unless it is byte for byte an answer that was right before.
+// The load generator's permessage-deflate (RFC 7692): messages are compressed once, before the load, each by itself;
+// what comes back is inflated and compared, unless it is byte for byte an answer that was right before.
 #define _GNU_SOURCE
 #include "loadgen.h"
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import counts as counts_figure
 import runtime as runtime_figure
 import servers
 from servers import BenchError, beside, generate, running
@@ -37,7 +38,8 @@ def interleave(options, names, measure, rounds=None, demo=False):
 
 
 def summary(report):
-    keys = ["per_cpu_second", "per_second", "wire_bytes_each", "resumed", "p50_us", "p99_us", "bytes_each", "lost", "growth_bytes"]
+    keys = ["per_cpu_second", "per_second", "wire_bytes_each", "resumed", "p50_us", "p99_us", "bytes_each", "lost",
+            "growth_bytes"]
     parts = [f"{key} {report[key]:,.0f}" for key in keys if key in report]
     parts += [report["tls"]] if "tls" in report else []
     return ", ".join(parts) or json.dumps(report)
@@ -319,6 +321,11 @@ def runtime(options):
     return runtime_figure.measure(options, note)
 
 
+def counts(options):
+    """Instructions and allocations per echoed message, counted by callgrind."""
+    return counts_figure.measure(options, note)
+
+
 FIGURES = {function.__name__: function for function in (
     echo64x1, echo64x16, echo4k, echo64k, connect, tls64x1, tls64x16, tls4096x1, tlsconnect, tlsresume,
-    deflate256, deflate4096, idle, spawn, runtime, spinners, stuck, hoards, traps, neverread)}
+    deflate256, deflate4096, idle, counts, spawn, runtime, spinners, stuck, hoards, traps, neverread)}

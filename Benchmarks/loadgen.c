@@ -11,8 +11,8 @@
 //   neverread  --connections N --size B --seconds S              sends and never reads
 //
 // Common: --server-pid PID (CPU time of the server; of several, given several times), --warm-up S, --text (text frames;
-// binary otherwise), --until-eof (end when stdin ends), --tls CA (TLS, whose certificate CA has signed), --resume (with
-// the TLS session of an earlier connection), --compress no-takeover|takeover (JSON-like text with permessage-deflate, and
+// binary otherwise), --until-eof (end when stdin ends), --tls CA (TLS, whose certificate CA has signed), --resume (the
+// TLS session of an earlier connection), --compress no-takeover|takeover (JSON-like text with permessage-deflate, and
 // how the server is asked to compress). Every echo is checked: order, length and content. One JSON object on stdout.
 
 #define _GNU_SOURCE

@@ -11,12 +11,14 @@ enum state { stateClosed, stateConnecting, stateSecuring, stateUpgrading, stateO
 enum compression { compressionOff, compressionNoTakeover, compressionTakeover };
 enum opcode { opcodeText = 1, opcodeBinary = 2, opcodeClose = 8, opcodePing = 9, opcodePong = 10 };
 
+enum { serverPidCountMax = 8 };
+
 struct options {
     enum mode mode;
     const char *modeName, *host, *path, *say;
     const char *authority;  // PEM file; with it the connections are TLS
     enum compression compression;
-    int port, serverPids[8], serverPidCount;
+    int port, serverPids[serverPidCountMax], serverPidCount;
     size_t connections, size, inFlight, count;
     double seconds, warmUp;
     uint64_t rate;  // messages a second over all connections

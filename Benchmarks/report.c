@@ -159,7 +159,7 @@ static void setOption(int letter) {
     case 'r': options.rate = strtoul(optarg, NULL, 10); break;
     case 'n': options.count = strtoul(optarg, NULL, 10); break;
     case 'p':
-        if (options.serverPidCount == sizeof options.serverPids / sizeof *options.serverPids) fail("too many processes");
+        if (options.serverPidCount == serverPidCountMax) fail("too many processes");
         options.serverPids[options.serverPidCount++] = strtol(optarg, NULL, 10);
         break;
     case 'a': options.authority = optarg; break;

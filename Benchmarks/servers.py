@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The servers under test and the load generator: where they lie, how they start, and how they end.
 
-A server is named by its program and what it is started with: roost, roost+tls, roost+tls+deflate, nginx+tls (nginx that ends
-TLS in front of a plain roost), node+deflate (no context takeover, level 1), node+default (ws's own settings).
+A server is named by its program and what it is started with: roost, roost+tls, roost+tls+deflate, nginx+tls (nginx that
+ends TLS in front of a plain roost), node+deflate (no context takeover, level 1), node+default (ws's own settings).
 """
 import contextlib
 import json
@@ -178,15 +178,16 @@ def start(ending, name, port, arguments, settings):
     log = ending.enter_context(open(HERE / ".build" / f"{name}.log", "w"))
     environment = os.environ | {f"ROOST_{key.upper()}": str(value) for key, value in settings.items()}
     environment["NODE_PATH"] = NODE_PATH
-    process = subprocess.Popen(["taskset", "-c", SERVER_CORE, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log,
-                               stderr=log, env=environment, start_new_session=True)
+    line = ["taskset", "-c", SERVER_CORE, *map(str, arguments)]
+    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                               start_new_session=True)
     ending.callback(stop_group, process)
     wait_until_listening(name, process, port)
     return process
 
 
-def wait_until_listening(name, process, port):
-    deadline = time.monotonic() + START_DEADLINE_SECONDS
+def wait_until_listening(name, process, port, seconds=START_DEADLINE_SECONDS):
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise BenchError(f"{name} did not start (code {process.returncode}); see Benchmarks/.build/{name}.log")
@@ -195,7 +196,7 @@ def wait_until_listening(name, process, port):
             if process.poll() is None:  # else another program has taken the port meanwhile
                 return
         time.sleep(0.02)
-    raise BenchError(f"{name} did not listen within {START_DEADLINE_SECONDS} s")
+    raise BenchError(f"{name} did not listen within {seconds} s")
 
 
 def stop_group(process):

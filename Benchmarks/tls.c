@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The load generator's TLS: one client context, one cipher suite and one curve, so that every server does the same work.
+// The load generator's TLS: one context, one cipher suite and one curve, so that every server does the same work.
 #define _GNU_SOURCE
 #include "loadgen.h"
 

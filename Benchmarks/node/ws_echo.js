@@ -25,4 +25,6 @@ sockets.on('connection', (socket) => {
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
   socket.on('error', () => socket.terminate());
 });
-server.listen({ port: Number(port), host: '127.0.0.1', backlog: 4096 }, () => console.log(`listening on 127.0.0.1:${port}`));
+server.listen({ port: Number(port), host: '127.0.0.1', backlog: 4096 }, () => {
+  console.log(`listening on 127.0.0.1:${port}`);
+});
