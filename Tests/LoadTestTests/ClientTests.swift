@@ -65,7 +65,7 @@ private struct Greeter: ConnectionHandler {
         let runtime = try Runtime(configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let client = await RoostClient(runtime: runtime, logger: logger, connectTimeout: .seconds(2))
+        let client = await RoostClient(runtime: runtime, logger: logger, connectTimeout: .seconds(60))
         try await body(client)
         #expect(await client.close() == 0)
         runtime.stop()

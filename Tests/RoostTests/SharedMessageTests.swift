@@ -124,7 +124,7 @@ extension ServerTests {
 
         @Test(
             "sent by several threads at once, each message reaches everybody whole",
-            arguments: [2_000, 256 << 10, 300 << 10])
+            arguments: [2_000, 64 << 10, 300 << 10])
         func concurrent(byteCount: Int) async throws {
             let audience = Audience()
             try await withServer(routes(audience), schedulers: 4) { server in
@@ -139,7 +139,7 @@ extension ServerTests {
                 }
                 let compressed = server.statistics.messagesCompressed
                 // A large one is compressed without a lock: by each scheduler, at the worst.
-                let most = byteCount > 256 << 10 ? 4 * texts.count : texts.count
+                let most = byteCount > 64 << 10 ? 4 * texts.count : texts.count
                 #expect((texts.count...most).contains(compressed), "\(compressed)")
             }
         }
