@@ -45,7 +45,9 @@ def median_of(reports, key):
 
 def paired_ratio(ours, theirs, key):
     """The median of the rounds' own ratios: neighbours in time share the machine's mood."""
-    ratios = [a[key] / b[key] for a, b in zip(ours, theirs) if b.get(key)]
+    by_round = {report["round"]: report for report in theirs}
+    pairs = [(report, by_round.get(report["round"], {})) for report in ours]
+    ratios = [a[key] / b[key] for a, b in pairs if b.get(key)]
     return statistics.median(ratios) if ratios else None
 
 

@@ -17,6 +17,7 @@ LOADS = {"64 B, 1 in flight": (64, 1), "64 B, 16 in flight": (64, 16), "4 KiB, 1
 SECONDS = (1, 4)
 CONNECTIONS = 20
 START_DEADLINE_SECONDS = 60
+TRIES = 3
 ALLOCATIONS = ("malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc")
 DEFINITION = re.compile(r"(c?)fn=\((\d+)\)(?: (.*))?")
 
@@ -30,6 +31,14 @@ def binaries():
         found[name] = servers.HERE / ".build" / f"{name}.counted"
         subprocess.run(["objcopy", "--strip-debug", file, found[name]], check=True)
     return found
+
+
+def patient_run(*arguments):
+    """Valgrind gives up by itself now and then."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(BenchError):
+            return counted_run(*arguments)
+    return counted_run(*arguments)
 
 
 def counted_run(binary, size, in_flight, seconds):
@@ -80,13 +89,13 @@ def measure(options, note):
     for title, (size, in_flight) in LOADS.items():
         report = {}
         for name, binary in binaries().items():
-            short, long = (counted_run(binary, size, in_flight, seconds) for seconds in SECONDS)
+            short, long = (patient_run(binary, size, in_flight, seconds) for seconds in SECONDS)
             messages, instructions, allocations = (b - a for a, b in zip(short, long))
             if messages <= 0:
                 raise BenchError("the longer run echoed no more than the shorter: this machine is too busy")
             prefix = "" if name == "roost" else "baseline_"
             report |= {prefix + "instructions_each": instructions / messages,
-                       prefix + "allocations_each": allocations / messages}
+                       prefix + "allocations_each": max(0, allocations) / messages}
         note(f"  {title}: " + ", ".join(f"{key} {value:,.3f}" for key, value in report.items()))
         results[title] = [report]
     return results
@@ -98,10 +107,10 @@ def rows(found):
     head = ["echo, under callgrind", "instructions each", "allocations each"]
     body = []
     for title, (report,) in found.items():
-        row = [title, f"{report['instructions_each']:,.0f}", f"{report['allocations_each']:.3f}"]
+        row = [title, f"{report['instructions_each']:,.0f}", f"{report['allocations_each']:.2f}"]
         if has_baseline:
             ratio = report["instructions_each"] / report["baseline_instructions_each"]
-            row += [f"{report['baseline_instructions_each']:,.0f}", f"{report['baseline_allocations_each']:.3f}",
+            row += [f"{report['baseline_instructions_each']:,.0f}", f"{report['baseline_allocations_each']:.2f}",
                     f"{ratio:.3f} x"]
         body.append(row)
     return head + (["baseline's", "its allocations", "ratio"] if has_baseline else []), body

@@ -30,11 +30,16 @@ def interleave(options, names, measure, rounds=None, demo=False):
     results = {name: [] for name in names}
     for turn in range(rounds or options.rounds):
         for name in names:
-            with running(name, demo=demo and name == "roost") as server:
-                report = measure(server)
-            results[name].append(report)
+            try:
+                with running(name, demo=demo and name == "roost") as server:
+                    report = measure(server)
+            except BenchError as error:  # the others are measured all the same
+                options.failures.append(f"round {turn + 1} of {name}: {error}")
+                note(f"  round {turn + 1} {name}: not measured: {error}")
+                continue
+            results[name].append(report | {"round": turn + 1})
             note(f"  round {turn + 1} {name}: {summary(report)}")
-    return results
+    return {name: reports for name, reports in results.items() if reports}
 
 
 def summary(report):

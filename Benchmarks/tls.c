@@ -12,14 +12,16 @@
 static const char cipherSuites[] = "TLS_AES_128_GCM_SHA256";
 static const char groups[] = "X25519";
 static SSL_CTX *context;
-static SSL_SESSION *latestSession;  // what the next connection resumes, with --resume
+enum { sessionCountMax = 4096 };
+static SSL_SESSION *sessions[sessionCountMax];  // what connections resume with --resume, each once, the newest first
+static size_t sessionCount;
 static char negotiated[96];
 
 /// TLS 1.3 brings its tickets after the handshake.
 static int keepSession(SSL *tls, SSL_SESSION *session) {
     (void)tls;
-    SSL_SESSION_free(latestSession);
-    latestSession = session;
+    if (sessionCount == sessionCountMax) return 0;
+    sessions[sessionCount++] = session;
     return 1;  // it is ours now
 }
 
@@ -44,7 +46,11 @@ void beginTLS(struct connection *c) {
     if (!c->tls || !SSL_set_fd(c->tls, c->descriptor) || !SSL_set_tlsext_host_name(c->tls, "localhost") ||
         !SSL_set1_host(c->tls, "localhost"))
         fail("out of memory for TLS");
-    if (options.resumes && latestSession) SSL_set_session(c->tls, latestSession);
+    if (sessionCount) {
+        SSL_SESSION *session = sessions[--sessionCount];
+        SSL_set_session(c->tls, session);
+        SSL_SESSION_free(session);
+    }
     SSL_set_connect_state(c->tls);
 }
 
