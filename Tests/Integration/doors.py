@@ -456,6 +456,7 @@ def answered(client, count):
     found = []
     while len(found) < count:
         opcode, payload = client.receive()
+        assert opcode != CLOSE, f"closed: {payload!r}, behind {len(found)} messages"
         if opcode == PING:
             client.send_frame(PONG, payload)
         elif opcode != PONG:
