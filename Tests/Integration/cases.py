@@ -27,6 +27,7 @@ MODULES = [
     "tls",
     "compression",
     "doors",
+    "requests",
     "hostile_frames",
     "hostile_text",
     "hostile_sizes",

@@ -1,6 +1,7 @@
 """Who may come in, and as whom: PROXY headers, forwarded addresses, listeners of their own, origins, limits."""
 
 import re
+import signal
 import struct
 import tempfile
 
@@ -323,7 +324,8 @@ def origins():
         for values in (["https://example.com", "https://evil.test"], ["https://evil.test", "https://example.com"]):
             assert status("/exact", *values) in (400, 403), values
         eventually(lambda: daemon.logged().count("connection.cause=origin_refused") >= refused, "all are booked")
-    with behind(secured.tls_section(secured.local()), "routes: [{path: /, kind: echo, allowed-origins: [same]}]") as daemon:
+    routes = "routes: [{path: /, kind: echo, allowed-origins: [same]}]"
+    with behind(secured.tls_section(secured.local()), routes) as daemon:
         for origin, expected in [("https://localhost", 101), ("http://localhost", 403), ("https://a.localhost", 403)]:
             with SecureSocket(daemon) as client:
                 client.send(request("/", [("Origin", origin)]))
@@ -422,6 +424,24 @@ def address_rate():
     each_way(check)
 
 
+@case("PROXY and forwarded at once: counted for the client that the last proxy names, and let go for it")
+def address_twice():
+    settings = PROXIED + "\nforwarded-header: x-forwarded-for\nmax-connections-per-address: 1"
+    with behind(settings) as daemon:
+        for number in range(4):
+            # Who speaks the PROXY protocol is trusted, and speaks for another that is trusted as well.
+            sent = b"PROXY TCP4 127.0.0.1 192.0.2.1 %d 443\r\n" % (6_000 + number)
+            with Socket(daemon) as client:
+                client.send(sent + request(headers=[(X, "192.0.2.77")]))
+                equal(client.head()[0], 101, number)
+                daemon.claims(client.socket, 0)
+                late, status, _ = opens(daemon, sent, [(X, "192.0.2.77")])
+                equal(status, 429, number)
+                daemon.claims(late.socket, 0)
+                late.close()
+            eventually(lambda: len(peers(daemon)) >= 2 * number + 3, "both have ended")
+
+
 # --- Rates of messages ------------------------------------------------------------------------------------------------
 
 
@@ -436,6 +456,7 @@ def answered(client, count):
     found = []
     while len(found) < count:
         opcode, payload = client.receive()
+        assert opcode != CLOSE, f"closed: {payload!r}, behind {len(found)} messages"
         if opcode == PING:
             client.send_frame(PONG, payload)
         elif opcode != PONG:
@@ -483,6 +504,29 @@ def delayed_pings():
         equal(payload[:2], close_payload(1001))
         equal(ledger.cause_of(daemon, ledger.port_of(client)), "pong_timeout")
         client.close()
+
+
+@case("rates, delayed: who is held up is heard when it closes, by itself or in a drain, behind what it has sent")
+def delayed_close():
+    options = {"close_timeout": "60s", "drain_timeout": "60s", "ping_interval": "0"}
+    with limited(["max-message-rate: 2"], **options) as daemon:
+        sent = b"".join(frame(TEXT, b"%d" % number) for number in range(4))
+        with Client(daemon, "/limited") as client:
+            client.send(sent)
+            client.send_frame(CLOSE, close_payload(1000))
+            equal([payload for _, payload in answered(client, 4)], [b"%d" % number for number in range(4)])
+            equal(client.receive_close(), 1000)
+            client.ended()
+        client = Client(daemon, "/limited")
+        client.send(sent * 10)
+        equal(client.receive(), (TEXT, b"0"))
+        daemon.process.send_signal(signal.SIGTERM)
+        while client.receive()[0] != CLOSE:
+            pass
+        client.send_frame(CLOSE, close_payload(1001))
+        client.ended()
+        client.close()
+        equal(daemon.process.wait(DEADLINE), 0)
 
 
 @case("rates, closed: 1008 behind what was within them, and rate_limited; pings and pongs count as well")

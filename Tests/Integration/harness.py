@@ -323,7 +323,8 @@ class Socket:
     def ended(self):
         """The server ends the stream, with nothing before it."""
         try:
-            self.more()
+            if not self.buffer:
+                self.more()
         except (Ended, ConnectionResetError):
             return
         raise AssertionError(f"expected the end, found {self.buffer[:100]!r}")
