@@ -37,7 +37,7 @@ LEFT_OUT = {
 }
 # A pong that the socket does not take at once may be overtaken by data, and pings in one go answered by the last alone
 # (RFC 6455 §5.5.3): some cases expect each pong in its place, so their daemon's writes go well. So do those of the
-# cases that expect an alert of TLS behind which the connection ends: OpenSSL tries to send one only once.
+# cases that expect an alert of TLS behind which the connection ends, a close_notify among them: it is tried only once.
 READS_ONLY = {
     "TLS: ALPN: http/1.1 is chosen wherever it stands, h2 alone is refused, nothing is chosen from nothing",
     "TLS: with require-server-name, clients that ask for no name or an unknown one are refused",
@@ -46,6 +46,15 @@ READS_ONLY = {
     "TLS: compression is not agreed to (CRIME), a hello without the null method is refused",
     "TLS 1.2: a client that asks for renegotiation gets none (CVE-2011-1473)",
     "TLS: the end of the stream without a close_notify is a loss; what came before it is answered",
+    "TLS: clients' certificates: none, optional, required × none, valid, another authority's, expired",
+    "TLS: sessions are resumed, in both versions, by Python and s_client, also after a reload",
+    "TLS: SIGHUP: new connections get the new certificate, open ones go on, broken files change nothing",
+    "TLS 1.2 and 1.3: echoes of every size, both key types, each cipher suite of ours",
+    "TLS: 16 MiB there and back, whole and in fragments, in both versions",
+    "TLS: a slow reader, policy close: whole messages, then 1008; memory is bounded",
+    "TLS: a slow reader, policy drop-oldest: whole frames in order, the newest kept, memory bounded",
+    "TLS: drain: 1001 through TLS, close_notify behind it, nobody new, exit code 0",
+    "TLS: a handler that crashes is restarted within the same TLS session",
     "TLS: a close_notify behind a request, or a message: the answer comes, then the server's own",
     "compression: a message split at every byte, by packets and by fragments, with pings between",
     "a head split anywhere, with frames behind it, is answered the same",

@@ -48,7 +48,7 @@ def refusals():
         for name, (head, status, fields) in REFUSALS.items():
             with Socket(daemon) as client:
                 client.send(head)
-                found, answered, body = client.answer()
+                found, answered, body = client.answer(is_head=name == "HEAD")
                 equal(found, status, name)
                 assert body or name == "HEAD", f"{name}: no body"
                 for field, value in fields.items():

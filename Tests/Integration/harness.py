@@ -313,10 +313,10 @@ class Socket:
         fields = dict(line.split(": ", 1) for line in lines[1:])
         return int(lines[0].split()[1]), {name.lower(): value for name, value in fields.items()}
 
-    def answer(self):
-        """Status, headers and body of an answer after which the server ends the stream."""
+    def answer(self, is_head=False):
+        """Status, headers and body of an answer after which the server ends the stream; to HEAD there is no body."""
         status, fields = self.head()
-        body = self.take(int(fields.get("content-length", 0)))
+        body = b"" if is_head else self.take(int(fields.get("content-length", 0)))
         self.ended()
         return status, fields, body
 

@@ -441,7 +441,8 @@ def metrics_format():
 
 @case("requests: metrics and the log tell the same of every connection, whatever became of it")
 def metrics_agree():
-    with under_attack(handshake_timeout="300ms", max_body_bytes=10, restart_intensity=0) as daemon:
+    settings = {"handshake_timeout": "300ms", "close_timeout": "300ms", "max_body_bytes": 10, "restart_intensity": 0}
+    with under_attack(**settings) as daemon:
         expected = collections.Counter()
         for cause, sent, ends in [
             ("requests_served", GET * 3, True),
@@ -463,7 +464,9 @@ def metrics_agree():
                     read_to_end(client)
                 expected[cause] += 1
         logged = ledger.each_ended_once(daemon)
-        samples = ledger.metrics(daemon.address)
+        with asking(daemon) as client:
+            client.send(get("/metrics"))
+            samples = ledger.parse_metrics(serves(client)[1].decode())
         counted = ledger.ended_by_cause(samples)
         equal({cause: count for cause, count in counted.items() if count}, dict(logged))
         for cause, count in expected.items():

@@ -121,8 +121,8 @@ extension ConnectionRef {
             return
         }
         guard !state.flags.contains(.isHalfClosed) else { return }
+        guard endWriting() else { return }
         state.flags.insert([.isHalfClosed, .readable])
-        endWriting()
         linger(process, scheduler)
     }
 
@@ -252,7 +252,9 @@ extension ConnectionRef {
     @discardableResult
     private func endThrottle(at now: MonotonicTime) -> Bool {
         guard state.flags.contains(.isThrottled), now >= extras.throttledUntil else { return false }
-        state.flags.remove(.isThrottled)
+        // What it has sent meanwhile, an awaited pong perhaps, is yet to be read: until then it is not silent.
+        state.flags.subtract([.isThrottled, .awaitsPong])
+        state.lastReceived = now
         extras.throttledUntil = .distantFuture
         return true
     }

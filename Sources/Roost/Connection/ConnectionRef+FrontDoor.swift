@@ -128,14 +128,25 @@ extension ConnectionRef {
                 return .waits
             case .failure(let error): return refuseProxy("\(error)")
             case .header(let address, let consumed):
-                // They are there: they were just looked at.
-                guard
-                    case .bytes(consumed) = unsafe SystemCalls.receive(
-                        state.descriptor, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<consumed]))
-                else { return abandonedBeforeRequest() }
+                guard unsafe discard(consumed, by: buffer) else { return abandonedBeforeRequest() }
                 return proxied(address)
             }
         }
+    }
+
+    /// Takes so many bytes from the socket, which are there: they were just looked at. A call may give fewer all the
+    /// same. False: the connection broke.
+    private func discard(_ byteCount: Int, by buffer: UnsafeMutableRawBufferPointer) -> Bool {
+        var remaining = byteCount
+        while remaining > 0 {
+            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<remaining])
+            switch unsafe SystemCalls.receive(state.descriptor, into: part) {
+            case .bytes(let count): remaining -= count
+            case .wouldBlock: continue
+            case .endOfStream, .failed: return false
+            }
+        }
+        return true
     }
 
     private func proxied(_ address: ProxiedAddress) -> HandshakeProgress {

@@ -303,8 +303,7 @@ extension ConnectionRef {
         guard state.outbound.isEmpty, !state.closing.maySendMessages, !state.flags.contains(.isHalfClosed) else {
             return
         }
-        state.flags.insert(.isHalfClosed)
-        endWriting()
+        if endWriting() { state.flags.insert(.isHalfClosed) }
     }
 
     /// Undecoded bytes that a pause left behind come before those that are still in the socket.

@@ -87,10 +87,13 @@ extension ConnectionRef {
         }
     }
 
-    /// Says that nothing more will be sent: to TLS's peer as well (RFC 8446 §6.1).
-    func endWriting() {
-        if state.flags.contains(.isSecure) { state.tls?.closeNotify() }
+    /// Says that nothing more will be sent: to TLS's peer as well (RFC 8446 §6.1). False: the socket has no room for
+    /// that; it is to be said when it is writable again.
+    @discardableResult
+    func endWriting() -> Bool {
+        if state.flags.contains(.isSecure), state.tls?.closeNotify() == false { return false }
         SystemCalls.shutdownWriting(state.descriptor)
+        return true
     }
 
     /// Bytes at the front of `outbound` that TLS has begun to send: they stay as they are.
