@@ -246,6 +246,7 @@ extension ConnectionRef {
     /// The handler's callback is parked or was preempted, and something has come: pings are answered, a close is
     /// noticed, messages are put by. Scheduler context: no handler code runs here.
     func serveWhileHandlerWaits(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        if isBrokenInCallback { return scheduler.tellToExit(process, .shutdown) }
         let wake = process.peekWakeFlags()
         let isDue = state.timerDeadline <= scheduler.now
         guard isDue || hasUndecoded || isUnread || !wake.isDisjoint(with: [.readable, .writable, .hangup]) else {
@@ -274,6 +275,11 @@ extension ConnectionRef {
         armDeadline(process, scheduler)
         // The socket is gone: the callback's waiting calls throw, so that the connection can end.
         if state.phase == .closed { scheduler.tellToExit(process, .shutdown) }
+    }
+
+    /// The socket broke under what was sent, and the callback does not know yet.
+    private var isBrokenInCallback: Bool {
+        state.phase == .closed && state.flags.contains(.isInCallback) && !state.flags.contains(.hasTerminated)
     }
 
     /// `connect` or a responder waits: what has come is seen to when it returns. The flags would not last until then.
@@ -454,7 +460,7 @@ extension ConnectionRef {
     func keepBorrowed(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         flush(process, scheduler)
         if unsafe state.readBuffer != nil, !state.flags.contains(.ownsReadBuffer) { takeReadBuffer(process, scheduler) }
-        if hasUndecoded { process.wakeSelf() }
+        if hasUndecoded || isBrokenInCallback { process.wakeSelf() }
         // `terminated` waits: the peer need not.
         if state.phase == .closed, state.outbound.isEmpty { endWriting() }
     }
