@@ -389,7 +389,7 @@ def slow():
 def much():
     message = b"".join(text(number) for number in range(80))  # some 250 KB
     rounds = 200_000_000 // len(message) // 8
-    with Daemon(compression_mode="takeover") as daemon:
+    with Daemon(compression_mode="takeover", long_schedule="10s") as daemon:  # no symbols are read for a log line
         frames = deflated(message)
 
         def pump(part):
@@ -414,7 +414,7 @@ def much():
 @case("compression: an idle connection that has agreed on it, without takeover, costs no more than a plain one")
 def idle():
     def cost(offer):
-        with Daemon(compression_mode="no-takeover", ping_interval="0") as daemon:
+        with Daemon(compression_mode="no-takeover", ping_interval="0", long_schedule="10s") as daemon:
             with Deflating(daemon, offer, bool(offer)) as client:
                 client.send_frame(TEXT, text(6))  # what is made once is made
                 client.receive_message()
