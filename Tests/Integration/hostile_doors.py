@@ -234,6 +234,8 @@ def long_proxies():
 def address_limit():
     with behind("max-connections-per-address: 5") as daemon:
         for leaves in (Socket.close, Socket.reset, lambda client: client.close_properly()):
+            # All that came before has gone.
+            ledger.each_ended_once(daemon)
             clients = [Client(daemon) for _ in range(5)]
             for _ in range(20):
                 with Socket(daemon) as late:
