@@ -60,8 +60,8 @@ extension FrameDecoder {
         return unsafe takePayload(openKind, bytes, offset: 0)
     }
 
-    /// What a message of `limit` bytes takes on the wire at most when it is compressed: DEFLATE makes noise larger, by an
-    /// eighth where the compressor has little memory (zlib.h, `deflateBound`).
+    /// What a message of `limit` bytes takes on the wire at most when it is compressed: DEFLATE makes noise larger, by
+    /// an eighth where the compressor has little memory (zlib.h, `deflateBound`).
     package static func compressedByteCountMax(_ limit: Int) -> Int { limit &+ limit >> 3 &+ limit >> 6 &+ 64 }
 
     /// A message of just the size that is allowed passes, also where it got larger by being compressed. What it is

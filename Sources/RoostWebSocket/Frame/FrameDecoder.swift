@@ -57,9 +57,9 @@ package struct FrameDecoder: Sendable {
     var isFinalFrame = true
     var hasFailed = false
 
-    /// `messageByteCountMax` bounds the payload of a message, all its frames together; of a compressed one it bounds what
-    /// it inflates to, which the caller sees to, and `compressedByteCountMax` what is sent. `allowsCompression` admits
-    /// compressed messages: permessage-deflate was agreed on.
+    /// `messageByteCountMax` bounds the payload of a message, all its frames together; of a compressed one it bounds
+    /// what it inflates to, which the caller sees to, and `compressedByteCountMax` what is sent. `allowsCompression`
+    /// admits compressed messages: permessage-deflate was agreed on.
     package init(
         role: FrameRole, messageByteCountMax: Int, fragmentCountMax: UInt32 = FrameDecoder.defaultFragmentCountMax,
         allowsCompression: Bool = false
