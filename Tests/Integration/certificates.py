@@ -12,6 +12,7 @@ import threading
 
 Certificate = collections.namedtuple("Certificate", "chain key")
 LOCK = threading.RLock()
+MADE = set()  # names: each stands for files
 
 
 @functools.cache
@@ -58,6 +59,8 @@ def once(function):
 
 
 def make_key(name, kind="EC"):
+    assert name not in MADE, f"two certificates are called {name}"
+    MADE.add(name)
     options = ["-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "EC" else ["-pkeyopt", "rsa_keygen_bits:2048"]
     openssl("genpkey", "-algorithm", kind, *options, "-out", f"{name}.key")
 

@@ -21,6 +21,12 @@ def peers(daemon, cause=r"\S+"):
     return re.findall(rf'"connection ended" connection\.cause={cause} .*connection\.peer=(\S+)$', daemon.logged(), re.M)
 
 
+def ended_as(daemon, before, expected, what):
+    """One more has ended than the `before` of then, and is called `expected`: each is waited for before the next."""
+    eventually(lambda: len(peers(daemon)) > before, f"{what}: it has ended")
+    equal(peers(daemon)[before:], [expected], what)
+
+
 def is_let_in(daemon, sent=b"", headers=(), **options):
     """Whether a client may upgrade, and the answer's header fields."""
     with Socket(daemon, **options) as client:
@@ -88,6 +94,7 @@ def proxy():
         for name, (header, named) in HEADERS.items():
             sent = header + request() + frame(TEXT, b"first")
             for at in [0, *range(1, len(header) + 2, 1 + len(header) // 60)]:
+                before = len(peers(daemon))
                 with Socket(daemon) as client:
                     own = "%s:%d" % client.socket.getsockname()
                     client.send(sent[:at])
@@ -95,8 +102,7 @@ def proxy():
                     equal(client.head()[0], 101, (name, at))
                     equal(client.take(7), frame(TEXT, b"first", key=None), (name, at))
                     claim(daemon, client.socket, named)
-                expected = named or own
-                eventually(lambda: peers(daemon)[-1:] == [expected], f"{name}: {expected}; found {peers(daemon)[-1:]}")
+                ended_as(daemon, before, named or own, (name, at))
 
 
 @case("PROXY before TLS: the header in the clear, then TLS, split at every byte of the border")
@@ -190,16 +196,17 @@ def forwarded():
         settings = f"forwarded-header: {header}\ntrusted-proxies: [127.0.0.1, 10.0.0.0/8]"
         with behind(settings) as daemon:
             for fields, named in FORWARDED[header]:
+                before = len(peers(daemon))
                 with Client(daemon, headers=fields) as client:
                     own = "%s:%d" % client.socket.getsockname()
                     client.echo()
                     claim(daemon, client.socket, named)
-                expected = named or own
-                eventually(lambda: peers(daemon)[-1:] == [expected], f"{fields}: {expected}; {peers(daemon)[-1:]}")
+                ended_as(daemon, before, named or own, fields)
             # From who is not trusted nothing is believed.
+            before = len(peers(daemon))
             with Client(daemon, source="127.0.0.2", headers=FORWARDED[header][0][0]) as client:
                 own = "%s:%d" % client.socket.getsockname()
-            eventually(lambda: peers(daemon)[-1:] == [own], f"{own}; {peers(daemon)[-1:]}")
+            ended_as(daemon, before, own, "from who is not trusted")
 
     together(len(FORWARDED), check)
 
@@ -245,7 +252,7 @@ def listeners():
             "listeners:\n",
             listener("", "routes: [{path: /a, kind: echo, max-message-bytes: 10}]"),
             listener(secured.tls_section(secured.local()), "routes: [{path: /b/*, kind: echo}]"),
-            listener(secured.tls_section(certificates.certificate("second", "DNS:localhost"))),
+            listener(secured.tls_section(certificates.certificate("of-a-listener", "DNS:localhost"))),
             listener("max-head-bytes: 512", "routes: [{path: /health, kind: health}, {path: /metrics, kind: metrics}]"),
             "routes: [{path: /c, kind: echo}]\n",
         ]
