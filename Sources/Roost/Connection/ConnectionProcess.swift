@@ -156,7 +156,7 @@ extension ConnectionRef {
 
     func finishTurn(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         flush(process, scheduler)
-        if state.phase == .open, state.flags.contains(.hasPeerEnded) { awaitLastBytes() }
+        if state.phase == .open, state.flags.contains(.hasPeerEnded) { awaitLastBytes(process, scheduler) }
         if state.phase == .open, state.outbound.isEmpty, state.closing.flushed(as: role) == .closeTransport {
             state.phase = .closed
         }

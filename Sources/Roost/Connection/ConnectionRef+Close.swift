@@ -69,6 +69,7 @@ extension ConnectionRef {
                 extras.throttledUntil = .distantFuture
                 process.wakeSelf()
             }
+            sendOwedPong(process, scheduler)  // nothing follows the close frame
             unsafe withUnsafeTemporaryAllocation(
                 byteCount: FrameEncoder.controlPayloadByteCountMax, alignment: 8
             ) { buffer in
@@ -107,7 +108,11 @@ extension ConnectionRef {
     // MARK: The socket's end
 
     /// The peer has ended its side; it may still read ours. What waits for it has the close timeout to leave.
-    func awaitLastBytes() {
+    func awaitLastBytes(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        if state.closing.maySendMessages {
+            sendOwedPong(process, scheduler)
+            flush(process, scheduler)
+        }
         _ = state.closing.transportEnded()
         state.phase = state.outbound.isEmpty ? .closed : .lingering
         state.deadline = .now() + route.limits.closeTimeout

@@ -161,7 +161,13 @@ extension ConnectionRef {
                 unsafe noteSent(sent, of: bytes, process, scheduler)
             }
         }
-        guard state.outbound.isEmpty, state.phase == .open, let pong = state.extras?.owedPong else { return }
+        if state.outbound.isEmpty, state.phase == .open { sendOwedPong(process, scheduler) }
+    }
+
+    /// The latest ping that came while the client did not read is answered: when it reads again, or before the last that
+    /// it is sent.
+    func sendOwedPong(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard let pong = state.extras?.owedPong else { return }
         state.extras?.owedPong = nil
         unsafe pong.withUnsafeBytes { unsafe _ = queue(.pong, $0, process, scheduler) }
     }
