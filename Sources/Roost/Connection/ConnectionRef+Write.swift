@@ -164,8 +164,8 @@ extension ConnectionRef {
         if state.outbound.isEmpty, state.phase == .open { sendOwedPong(process, scheduler) }
     }
 
-    /// The latest ping that came while the client did not read is answered: when it reads again, or before the last that
-    /// it is sent.
+    /// The latest ping that came while the client did not read is answered: when it reads again, or before the last
+    /// that it is sent.
     func sendOwedPong(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         guard let pong = state.extras?.owedPong else { return }
         state.extras?.owedPong = nil
