@@ -135,6 +135,8 @@ extension ConnectionRef {
         let buffer = unsafe UnsafeMutableRawBufferPointer(
             start: IOBuffers.of(scheduler).pointee.read, count: IOBuffers.readByteCount)
         guard unsafe state.readBuffer == nil || state.flags.contains(.ownsReadBuffer) else { return }
+        // A close frame may be among what was gathered: it goes before anything ends.
+        flush(process, scheduler)
         var rounds = 0
         while state.flags.contains(.readable), rounds < 8 {
             rounds += 1
