@@ -43,7 +43,7 @@ private final class Counter: Sendable {
     func sizes(byteCount: Int, isText: Bool) async throws {
         let server = try await TestServer.start([Route("/echo") { _ in EchoHandler() }])
         let report = try await EchoTest.short(
-            server.url("/echo"), byteCount: byteCount, inFlight: 2, isText: isText
+            server.url("/echo"), byteCount: byteCount, inFlight: 2, isText: isText, endTimeout: .seconds(60)
         ).runQuietly()
         await server.stop()
         #expect(report.errors == [])
@@ -54,7 +54,8 @@ private final class Counter: Sendable {
     func manyLargeInFlight() async throws {
         let server = try await TestServer.start([Route("/echo") { _ in EchoHandler() }])
         let report = try await EchoTest.short(
-            server.url("/echo"), connections: 10, byteCount: 1_000_000, inFlight: 4, isText: true
+            server.url("/echo"), connections: 10, byteCount: 1_000_000, inFlight: 4, isText: true,
+            endTimeout: .seconds(60)
         ).runQuietly()
         await server.stop()
         #expect(report.errors == [])

@@ -66,6 +66,8 @@ final class Generator {
         }
         var configuration = RuntimeConfiguration()
         configuration.schedulerCount = options.schedulerCount
+        // What connections of a scheduler share (`SchedulerShare`) bears no second thread, which a hand-over brings.
+        configuration.stuckSchedule = .zero
         runtime = try Runtime(configuration)
         var logger = Logger(label: "loadtest")
         logger.logLevel = .warning

@@ -298,9 +298,10 @@ extension ConnectionRef {
         state.readCursor < state.readEnd && state.flags.contains(.isInCallback) && state.flags.isDisjoint(with: .isHeld)
     }
 
-    /// The socket has more than was read before the callback, its end perhaps: it will not say so again.
+    /// The socket has more than was read before the callback, its end perhaps: it will not say so again. (Between
+    /// callbacks it is read as ever.)
     private var isUnread: Bool {
-        state.flags.contains(.readable)
+        state.flags.isSuperset(of: [.readable, .isInCallback])
             && state.flags.isDisjoint(with: [.isPaused, .isThrottled, .hasPendingClose, .hasPeerEnded])
     }
 

@@ -37,12 +37,14 @@ extension TargetOptions {
 extension EchoTest {
     /// Without warm-up, a fifth of a second.
     static func short(
-        _ url: String, connections: Int = 3, byteCount: Int = 64, inFlight: Int = 4, isText: Bool = false
+        _ url: String, connections: Int = 3, byteCount: Int = 64, inFlight: Int = 4, isText: Bool = false,
+        endTimeout: Duration = .seconds(5)
     ) -> EchoTest {
         let plan = EchoPlan(byteCount: byteCount, inFlight: inFlight, isText: isText)
         var test = EchoTest(.short(url, connections: connections), plan)
         test.warmup = .zero
         test.duration = .milliseconds(200)
+        test.endTimeout = endTimeout
         return test
     }
 
