@@ -111,6 +111,15 @@ import Testing
         }
     }
 
+    @Test(
+        "what is too large and no DEFLATE data either is refused, in any pieces (found by FuzzDeflate)",
+        arguments: 1...12)
+    func refusesBoth(pieceByteCount: Int) {
+        let payload: [UInt8] = [0xF2, 0x07, 0x00, 0x00, 0x00, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00]
+        let inflated = Inflater(windowBits: 15).message(payload, limit: 0, pieceByteCount: pieceByteCount)
+        #expect([Self.tooBig(0), .failure(.compressedDataInvalid)].contains(inflated))
+    }
+
     @Test("a bomb is stopped at the limit: 10 MB of zeros in 10 KB", arguments: [0, 1, 1_000, 1 << 20])
     func stopsBombs(limit: Int) {
         let bomb = Deflater(windowBits: 15, level: 9, memoryLevel: 8)

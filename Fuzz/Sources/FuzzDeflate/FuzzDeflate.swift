@@ -48,6 +48,8 @@ private func inflateAnything(_ bytes: [UInt8], _ choice: Choice) {
             bytes, pieces, limit: choice.limit, pieceByteCount: choice.pieceByteCount,
             roomByteCount: choice.roomByteCount, keepsContext: choice.keepsContext)
         guard expected != inflated else { continue }
+        // What is too large and no DEFLATE data either may be refused for both: zlib looks ahead as far as it can.
+        if expected.isRefused, inflated.isRefused { return }
         // A distance beyond a small window is refused unless the bytes are still in the output at hand.
         precondition(
             choice.windowBits < 15
@@ -81,6 +83,13 @@ private func roundTrip(_ bytes: [UInt8], _ choice: Choice) {
 private enum Inflated: Equatable {
     case message([UInt8])
     case failure(FrameError)
+
+    var isRefused: Bool {
+        switch self {
+        case .message: false
+        case .failure: true
+        }
+    }
 }
 
 private func inflate(

@@ -52,7 +52,7 @@ final class RawClient {
     private init(connecting server: RoostServer, receiveBuffer: CInt?, tls: SecureOptions?) throws {
         let address = server.addresses[0]
         descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        var timeout = timeval(tv_sec: 15, tv_usec: 0)
+        var timeout = timeval(tv_sec: 120, tv_usec: 0)  // far beyond what anything takes on a busy machine
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         if var size = receiveBuffer {
