@@ -42,7 +42,9 @@ class Faults:
         """For the next daemon."""
         report = os.path.join(self.folder.name, f"report-{len(self.reports)}")
         self.reports.append(report)
-        return {"LD_PRELOAD": library(), "ROOST_FAULTS": f"{self.script};report={report}"}
+        # Daemons side by side on a busy machine are slow: no symbols are read, and kept, for a log line about that.
+        quiet = {"ROOST_LONG_SCHEDULE": "10s"}
+        return quiet | {"LD_PRELOAD": library(), "ROOST_FAULTS": f"{self.script};report={report}"}
 
     def counts(self):
         """How often what was injected, as {"recv EINTR": 3}. Right at any time."""
