@@ -357,7 +357,7 @@ def unread_page():
         page.write(content)
         page.flush()
         routes = f"routes: [{{path: /page, kind: page, file: {page.name}}}]"
-        with behind("", routes, handshake_timeout="500ms") as daemon:
+        with behind("", routes, handshake_timeout="500ms", long_schedule="10s") as daemon:
             before = daemon.rss()
 
             def never(_):
