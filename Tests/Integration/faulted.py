@@ -15,9 +15,6 @@ import harness
 from harness import case
 
 SEEDS = [1, 2, 3]
-# A seed decides what happens to each call, not when packets arrive and signals strike: what fails once is told, and is
-# a failure when it fails again and again.
-ATTEMPTS = 3
 
 # What no peer may notice, and how often it happens: most calls that can go wrong do within a few messages.
 READS = "rate=0.15;faults=short-read,eintr,eagain-read,few-events"
@@ -104,16 +101,11 @@ def every_scenario(seed):
         if function.__module__ in MODULES_BY_TURNS and SEEDS[number % len(SEEDS)] != seed:
             continue
         count += 1
-        for attempt in range(ATTEMPTS):
-            try:
-                injected += run_under(seed, name, function)
-                break
-            except (AssertionError, harness.Ended, OSError, subprocess.TimeoutExpired) as error:
-                notes = " ".join(getattr(error, "__notes__", []))
-                told = f"Tests/Integration/run --faults {seed} '{name}'\n    {error!r}\n    {notes}"
-            print(f"    unsteady, attempt {attempt + 1}: {told}", flush=True)
-        else:
-            failed.append(told)
+        try:
+            injected += run_under(seed, name, function)
+        except (AssertionError, harness.Ended, OSError, subprocess.TimeoutExpired) as error:
+            notes = " ".join(getattr(error, "__notes__", []))
+            failed.append(f"Tests/Integration/run --faults {seed} '{name}'\n    {error!r}\n    {notes}")
     print(f"    seed {seed}: {injected} faults in {time.monotonic() - start:.0f} s")
     if injected < 10 * count:
         failed.append(f"seed {seed}: {injected} faults in {count} cases: the test tested hardly anything")

@@ -455,8 +455,9 @@ def many():
 @case("TLS: drain: 1001 through TLS, close_notify behind it, nobody new, exit code 0")
 def drains():
     with tls() as daemon:
-        clients = [SecureClient(daemon, secured.context(version)) for version in VERSIONS for _ in range(20)]
+        # First, so that the daemon, too, is through with its handshake when it is told to drain.
         idle = SecureSocket(daemon)
+        clients = [SecureClient(daemon, secured.context(version)) for version in VERSIONS for _ in range(20)]
         daemon.process.send_signal(signal.SIGTERM)
         for client in clients:
             equal(client.receive_close(), 1001)
