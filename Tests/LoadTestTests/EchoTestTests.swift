@@ -159,7 +159,7 @@ private final class Counter: Sendable {
             await refusal { $0.target.connectionCount = 100_000_000 }.contains(
                 "raise the limit with `ulimit -n 100000032`"))
         #expect(await refusal { $0.plan.inFlight = 0 } == "--in-flight is 0; use 1...65536")
-        #expect(await refusal { $0.plan.byteCount = -1 } == "--size is -1; use 0...268435456")
+        #expect(await refusal { $0.plan.size = .fixed(-1) } == "--size is -1; use 0...268435456")
         #expect(await refusal { $0.target.schedulerCount = 65 }.hasPrefix("--schedulers is 65"))
         #expect(await refusal { $0.target.serverPid = 4_194_305 }.hasPrefix("no process has the pid 4194305"))
         #expect(

@@ -82,7 +82,7 @@ struct Echo: AsyncParsableCommand {
 
     mutating func run() async throws {
         Interrupt.install()
-        var test = EchoTest(common.target, EchoPlan(byteCount: size, inFlight: inFlight, isText: text))
+        var test = EchoTest(common.target, EchoPlan(size: .fixed(size), inFlight: inFlight, isText: text))
         test.duration = .seconds(duration)
         test.warmup = .seconds(max(warmup, 0))
         let report = try await told { try await test.run(common.progress) }

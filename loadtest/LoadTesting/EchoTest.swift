@@ -18,8 +18,8 @@ package struct EchoTest {
     }
 
     private func validate() throws(LoadTestError) {
-        if !(0...1 << 28).contains(plan.byteCount) {
-            throw LoadTestError("--size is \(plan.byteCount); use 0...268435456")
+        if !(0...1 << 28).contains(plan.size.byteCountMax) {
+            throw LoadTestError("--size is \(plan.size.byteCountMax); use 0...268435456")
         }
         if !(1...65_536).contains(plan.inFlight) {
             throw LoadTestError("--in-flight is \(plan.inFlight); use 1...65536")
@@ -63,8 +63,8 @@ package struct EchoTest {
     /// Client connections neither ping nor drop: the test is the traffic.
     private var limits: ConnectionLimits {
         var limits = ConnectionLimits()
-        let window = (plan.byteCount + 14) * plan.inFlight
-        limits.messageByteCountMax = max(plan.byteCount, 1 << 20)
+        let window = (plan.size.byteCountMax + 14) * plan.inFlight
+        limits.messageByteCountMax = max(plan.size.byteCountMax, 1 << 20)
         limits.outboundByteCountMax = min(max(2 * window, 1 << 20), 1 << 30)
         limits.heapByteCountMax = max(4 * window, 64 << 20)
         limits.pingInterval = .zero
@@ -157,7 +157,7 @@ package struct EchoReport: Sendable {
         let kind = plan.isText ? "text" : "binary"
         var rows = [
             ("connections", "\(connectedCount) of \(connectionCount), each with \(plan.inFlight) in flight"),
-            ("messages", "\(Format.grouped(plan.byteCount)) B, \(kind)"),
+            ("messages", "\(Format.grouped(plan.size.byteCountMax)) B, \(kind)"),
         ]
         guard connectedCount > 0 else {
             return "echo \(url)\n" + Format.table(rows) + ReportParts.ending(nil, errors)
@@ -166,7 +166,7 @@ package struct EchoReport: Sendable {
             ("measured", Format.decimal(seconds, digits: 2) + " s"),
             ("round trips", Format.grouped(roundTripCount)),
             ("rate", Format.grouped(Int(rate)) + " round trips/s"),
-            ("payload", Format.decimal(rate * Double(plan.byteCount) / 1e6, digits: 1) + " MB/s each way"),
+            ("payload", Format.decimal(rate * Double(plan.size.byteCountMax) / 1e6, digits: 1) + " MB/s each way"),
         ]
         if let serverCPUSeconds {
             rows.append(("server CPU", Format.decimal(serverCPUSeconds, digits: 2) + " s"))
@@ -182,7 +182,7 @@ package struct EchoReport: Sendable {
     package var json: String {
         JSONValue.object([
             ("test", .string("echo")), ("url", .string(url)), ("connections", .integer(connectionCount)),
-            ("connected", .integer(connectedCount)), ("size", .integer(plan.byteCount)),
+            ("connected", .integer(connectedCount)), ("size", .integer(plan.size.byteCountMax)),
             ("in_flight", .integer(plan.inFlight)),
             ("text", .boolean(plan.isText)), ("seconds", .number(seconds)), ("round_trips", .integer(roundTripCount)),
             ("rate", .number(rate)), ("latency_ns", latency.json), ("connect_ns", connectTime.json),

@@ -33,7 +33,7 @@ final class ErrorTally: Sendable {
 }
 
 /// One kind of error.
-package struct TestError: Sendable, Equatable {
+package struct TestError: Sendable, Equatable, Codable {
     package let kind: String
     package var count: Int
     /// When it was first seen, after the start of the test.

@@ -17,7 +17,7 @@ package struct IdleTest {
     package func run(_ progress: Progress) async throws -> IdleReport {
         if let duration, duration <= .zero { throw LoadTestError("--duration is \(duration); use more than 0") }
         let meter = try target.serverPid.map { pid throws(LoadTestError) in try ProcessMeter(pid: pid) }
-        let generator = try await Generator(target, plan: EchoPlan(byteCount: 0, inFlight: 1, isText: false))
+        let generator = try await Generator(target, plan: EchoPlan(size: .fixed(0), inFlight: 1, isText: false))
         let serverBefore = meter?.anonymousByteCount
         let ownBefore = ProcessMeter.ofThisProgram.anonymousByteCount
         let start = MonotonicTime.now()

@@ -40,7 +40,7 @@ final class SchedulerShare: @unchecked Sendable {  // as the table says
     init(plan: EchoPlan, errors: ErrorTally) {
         self.plan = plan
         self.errors = errors
-        pattern = MessagePattern(byteCount: plan.byteCount)
+        pattern = MessagePattern(byteCount: plan.size.byteCountMax)
     }
 
     static func newHistogram() -> Histogram<UInt64> {
@@ -87,17 +87,4 @@ final class SchedulerShare: @unchecked Sendable {  // as the table says
 
     /// How busy the scheduler's thread was while it was measured.
     var usage: ThreadUsage { usageAtEnd - usageAtStart }
-}
-
-/// What the connections of an echo test do.
-package struct EchoPlan: Sendable {
-    package var byteCount: Int
-    package var inFlight: Int
-    package var isText: Bool
-
-    package init(byteCount: Int, inFlight: Int, isText: Bool) {
-        self.byteCount = byteCount
-        self.inFlight = inFlight
-        self.isText = isText
-    }
 }

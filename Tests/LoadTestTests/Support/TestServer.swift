@@ -40,7 +40,7 @@ extension EchoTest {
         _ url: String, connections: Int = 3, byteCount: Int = 64, inFlight: Int = 4, isText: Bool = false,
         endTimeout: Duration = .seconds(5)
     ) -> EchoTest {
-        let plan = EchoPlan(byteCount: byteCount, inFlight: inFlight, isText: isText)
+        let plan = EchoPlan(size: .fixed(byteCount), inFlight: inFlight, isText: isText)
         var test = EchoTest(.short(url, connections: connections), plan)
         test.warmup = .zero
         test.duration = .milliseconds(200)
