@@ -43,93 +43,47 @@ struct CommonArguments: ParsableArguments {
         }
     }
 
-    var target: TargetOptions {
-        var target = TargetOptions(url: url, connectionCount: connections)
-        target.schedulerCount = schedulers
+    var target: Target {
+        var target = Target([url])
         target.sourceAddresses = sourceAddress
         target.headers = header
         target.subprotocols = subprotocol
-        target.tls.caFile = ca
-        target.tls.verifiesCertificate = !insecure
+        target.caFile = ca
+        target.isInsecure = insecure
         target.isCompressed = compress
-        target.connectTimeout = .seconds(connectTimeout)
-        target.connectingCountMax = connecting
-        target.serverPid = serverPid
+        target.connectTimeoutSeconds = connectTimeout
         return target
     }
 
-    var progress: Progress { Progress(isEnabled: !quiet) }
-
-    /// Prints a report and ends the program: with 1 where there were errors.
-    func finish(text: String, json: String, hasErrors: Bool) throws {
-        print(self.json ? json : text, terminator: self.json ? "\n" : "")
-        if hasErrors { throw ExitCode(1) }
+    /// A plan of one group.
+    func plan(_ scenario: Scenario, _ behaviour: Behaviour) -> LoadPlan {
+        var plan = LoadPlan(scenario, groups: [ClientGroup("clients", connections, target, behaviour)])
+        plan.schedulerCount = schedulers
+        plan.connectingCountMax = connecting
+        return plan
     }
-}
 
-struct Echo: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Closed loop: each connection keeps messages in flight; measures and checks each round trip.")
-
-    @OptionGroup var common: CommonArguments
-    @Option(name: .shortAndLong, help: "Bytes of a message.") var size = 64
-    @Option(name: [.customShort("k"), .long], help: "Messages that each connection keeps in flight.") var inFlight = 1
-    @Option(name: .shortAndLong, help: "Seconds to measure.") var duration = 10.0
-    @Option(name: .shortAndLong, help: "Seconds before the measurement.") var warmup = 1.0
-    @Flag(help: "Send text instead of binary messages.") var text = false
-
-    func validate() throws { try checkSeconds(duration, "--duration") }
-
-    mutating func run() async throws {
+    /// Runs a plan, reports, and ends the program: with 1 where there were errors.
+    func run(_ plan: LoadPlan) async throws {
         Interrupt.install()
-        var test = EchoTest(common.target, EchoPlan(size: .fixed(size), inFlight: inFlight, isText: text))
-        test.duration = .seconds(duration)
-        test.warmup = .seconds(max(warmup, 0))
-        let report = try await told { try await test.run(common.progress) }
-        try common.finish(text: report.text, json: report.json, hasErrors: !report.errors.isEmpty)
+        let record = try await told {
+            let meter = try serverPid.map { pid throws(LoadTestError) in try ProcessMeter(pid: pid) }
+            let worker = try await LocalWorker(plan, WorkerPlace(index: 0, count: 1))
+            return await LoadRun(plan, [worker], server: meter, observer: nil).run()
+        }
+        print(record.text, terminator: "")
+        if !record.errors.isEmpty { throw ExitCode(1) }
     }
 }
 
-struct Idle: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract:
-            "Opens connections and holds them; reports connect times and, with --server-pid, memory per connection.")
-
-    @OptionGroup var common: CommonArguments
-    @Option(name: .shortAndLong, help: "Seconds to hold the connections; without it, until Ctrl-C.") var duration:
-        Double?
-
-    func validate() throws { if let duration { try checkSeconds(duration, "--duration") } }
-
-    mutating func run() async throws {
-        Interrupt.install()
-        var test = IdleTest(common.target)
-        test.duration = duration.map { .seconds($0) }
-        let report = try await told { try await test.run(common.progress) }
-        try common.finish(text: report.text, json: report.json, hasErrors: !report.errors.isEmpty)
-    }
-}
-
-struct Conformance: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Plays the client in a run of Autobahn's fuzzingserver.", shouldDisplay: false)
-
-    @Argument(help: "Where the fuzzingserver listens.") var url: String
-
-    mutating func run() async throws {
-        let count = try await told { try await ConformanceRun(url: url).run(Progress(isEnabled: true)) }
-        print("\(count) cases were run; the server has the verdicts")
-    }
-}
-
-private func checkSeconds(_ seconds: Double, _ name: String) throws {
+func checkSeconds(_ seconds: Double, _ name: String) throws {
     guard seconds > 0, seconds <= 31_536_000 else {
         throw ValidationError("\(name) is \(seconds); use more than 0, at most a year")
     }
 }
 
 /// Runs a test; where it cannot begin, says why and ends the program with 1.
-private func told<Result>(_ body: () async throws -> Result) async throws -> Result {
+func told<Result>(_ body: () async throws -> Result) async throws -> Result {
     do {
         return try await body()
     } catch {

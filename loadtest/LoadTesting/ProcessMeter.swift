@@ -27,6 +27,31 @@ package struct ProcessMeter: Sendable {
         return nil
     }
 
+    /// All that a report says of the server; nil where it has ended.
+    var sample: ServerSample? {
+        guard let cpuSeconds else { return nil }
+        var sample = ServerSample(cpuSeconds: cpuSeconds)
+        let status = ProcessMeter.fields("/proc/\(pid)/status")
+        sample.anonymousByteCount = status["RssAnon"]
+        sample.residentByteCount = status["VmRSS"]
+        sample.proportionalByteCount = ProcessMeter.fields("/proc/\(pid)/smaps_rollup")["Pss"]
+        sample.slabByteCount = ProcessMeter.fields("/proc/meminfo")["Slab"]
+        return sample
+    }
+
+    /// Lines of `Name: value kB`, in bytes.
+    private static func fields(_ path: String) -> [String: Int] {
+        guard let text = read(path) else { return [:] }
+        var fields: [String: Int] = [:]
+        for line in text.split(separator: "\n") {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            let words = line[line.index(after: colon)...].split { $0 == " " || $0 == "\t" }
+            guard words.count == 2, words[1] == "kB", let value = words.first.flatMap({ Int($0) }) else { continue }
+            fields[String(line[..<colon])] = value << 10
+        }
+        return fields
+    }
+
     /// CPU time of all threads, in user space and in the kernel.
     package var cpuSeconds: Double? {
         guard let stat = ProcessMeter.read("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return nil }

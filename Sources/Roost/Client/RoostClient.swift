@@ -107,13 +107,27 @@ public struct ClientEndpoint: Sendable {
 
     /// Starts a connection, from the local address `source` or one that the kernel picks. Never waits. Any thread.
     public func connect(from source: SocketAddress? = nil) {
-        withoutPreemption {
-            let listener = client.listener
-            let scheduler = client.runtime.pickScheduler()
-            listener.counters.accepted.add(1, ordering: .relaxed)
-            listener.counters.current.add(1, ordering: .relaxed)
-            listener.perScheduler[scheduler.index].count.add(1, ordering: .relaxed)
-            scheduler.run { [route] in ConnectionProcess.start(to: route, from: source, listener, scheduler) }
+        withoutPreemption { start(from: source, client.runtime.pickScheduler()) {} }
+    }
+
+    /// Starts a connection on the scheduler of that index. `beforehand` runs there right before; connections of one
+    /// scheduler make their handlers in the order in which they were started. Any thread.
+    package func connect(
+        from source: SocketAddress?, on schedulerIndex: Int, _ beforehand: @escaping @Sendable () -> Void
+    ) {
+        withoutPreemption { start(from: source, client.runtime.all[schedulerIndex], beforehand) }
+    }
+
+    private func start(
+        from source: SocketAddress?, _ scheduler: SchedulerRef, _ beforehand: @escaping @Sendable () -> Void
+    ) {
+        let listener = client.listener
+        listener.counters.accepted.add(1, ordering: .relaxed)
+        listener.counters.current.add(1, ordering: .relaxed)
+        listener.perScheduler[scheduler.index].count.add(1, ordering: .relaxed)
+        scheduler.run { [route] in
+            beforehand()
+            ConnectionProcess.start(to: route, from: source, listener, scheduler)
         }
     }
 

@@ -51,6 +51,16 @@ extension ConnectionRef {
         }
     }
 
+    /// Ends the connection without a word, as a failing network does: what was not sent is lost, the peer sees the
+    /// stream end.
+    func abort() {
+        guard state.phase == .open || state.phase == .lingering else { return }
+        noteReason(CloseReason(.handlerClosed, code: .abnormalClosure, message: "cut"))
+        state.flags.insert(.hasPeerEnded)
+        _ = state.closing.transportEnded()
+        state.phase = .closed
+    }
+
     private func connectSocket(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         guard let address = state.peer else { return connectFailed("no address") }
         let source = state.extras?.source

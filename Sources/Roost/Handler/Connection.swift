@@ -75,6 +75,14 @@ public struct Connection<Message: Sendable>: ~Copyable {
         current.beginClose(CloseReason(.handlerClosed, code: code, message: reason))
     }
 
+    /// Cuts the connection without a closing handshake, as a failing network does. For load testers: a server that
+    /// wants a client gone closes.
+    package func abort() {
+        roost_enter()
+        defer { roost_leave() }
+        current.abort()
+    }
+
     // MARK: Timers
 
     /// Calls `timer(id)` once after `delay`; a timer of the same id is replaced. At most 1,000 at once.

@@ -25,30 +25,41 @@ struct TestServer {
     }
 }
 
-extension TargetOptions {
-    /// For a short test: one scheduler.
-    static func short(_ url: String, connections: Int) -> TargetOptions {
-        var target = TargetOptions(url: url, connectionCount: connections)
-        target.schedulerCount = 1
-        return target
+extension ClientGroup {
+    static func of(_ url: String, _ clientCount: Int = 3, _ behaviour: Behaviour) -> ClientGroup {
+        ClientGroup("clients", clientCount, Target([url]), behaviour)
     }
 }
 
-extension EchoTest {
-    /// Without warm-up, a fifth of a second.
-    static func short(
-        _ url: String, connections: Int = 3, byteCount: Int = 64, inFlight: Int = 4, isText: Bool = false,
-        endTimeout: Duration = .seconds(5)
-    ) -> EchoTest {
-        let plan = EchoPlan(size: .fixed(byteCount), inFlight: inFlight, isText: isText)
-        var test = EchoTest(.short(url, connections: connections), plan)
-        test.warmup = .zero
-        test.duration = .milliseconds(200)
-        test.endTimeout = endTimeout
-        return test
+extension LoadPlan {
+    /// For a short test: one scheduler, no warm-up, a fifth of a second.
+    static func short(_ scenario: Scenario, _ groups: ClientGroup...) -> LoadPlan {
+        var plan = LoadPlan(scenario, groups: groups)
+        plan.schedulerCount = 1
+        plan.warmupSeconds = 0
+        plan.durationSeconds = 0.2
+        return plan
     }
 
-    func runQuietly() async throws -> EchoReport { try await run(Progress(isEnabled: false)) }
+    static func echo(
+        _ url: String, connections: Int = 3, byteCount: Int = 64, inFlight: Int = 4, isText: Bool = false
+    ) -> LoadPlan {
+        let behaviour = Behaviour.echo(EchoPlan(size: .fixed(byteCount), inFlight: inFlight, isText: isText))
+        return .short(.echo, .of(url, connections, behaviour))
+    }
+
+    /// Runs in this program.
+    func run(serverPid: Int32? = nil) async throws -> RunRecord {
+        let meter = try serverPid.map { try ProcessMeter(pid: $0) }
+        let worker = try await LocalWorker(self, WorkerPlace(index: 0, count: 1))
+        return await LoadRun(self, [worker], server: meter, observer: nil).run()
+    }
+}
+
+extension RunRecord {
+    /// Of a run with one group.
+    var latency: NanosecondHistogram { measured[0].distributions.latency }
+    var counters: Counters { whole[0].counters }
 }
 
 /// An echo that goes wrong in a way that is known.

@@ -5,14 +5,13 @@ internal import RoostRuntime
 internal import RoostWebSocket
 
 /// A connection of an echo test: keeps a number of messages in flight and expects each back, in order.
-struct EchoClient: ConnectionHandler {
-    /// What the test tells its connections.
-    enum Message: Sendable { case begin, end }
-
-    private let share: SchedulerShare
-    private let created = MonotonicTime.now().nanoseconds
-    /// When the messages in flight were sent: number `n` at `n % inFlight`.
-    private var sentAt: [UInt64]
+struct EchoClient: LoadClient {
+    private let share: ClientShare
+    private let plan: EchoPlan
+    private var seat: Seat
+    private var sizes: SizeSampler
+    /// The messages in flight, when sent and how long: number `n` at `n % inFlight`.
+    private var flights: [Flight]
     private var nextNumber: UInt64
     private var awaitedNumber: UInt64
     private var isOpen = false
@@ -20,53 +19,67 @@ struct EchoClient: ConnectionHandler {
     /// A wrong answer came: nothing after it counts.
     private var hasFailed = false
 
-    init(_ share: SchedulerShare) {
+    private struct Flight {
+        var sentAt: UInt64
+        var byteCount: Int
+    }
+
+    init(_ share: ClientShare, _ seat: Seat) {
         self.share = share
-        sentAt = Array(repeating: 0, count: share.plan.inFlight)
-        // Room for 16 million messages before two connections of a scheduler use the same numbers.
-        nextNumber = share.nextConnection() << 24
+        self.seat = seat
+        guard case .echo(let plan) = share.group.behaviour else { preconditionFailure("an echo client without a plan") }
+        self.plan = plan
+        sizes = SizeSampler(plan.size, seed: UInt64(seat.client))
+        flights = Array(repeating: Flight(sentAt: 0, byteCount: 0), count: plan.inFlight)
+        // Room for 16 million messages before two connections use the same numbers.
+        nextNumber = UInt64(seat.client &* 31 &+ seat.attempt) << 24
         awaitedNumber = nextNumber
     }
 
-    mutating func opened(_ connection: borrowing Connection<Message>) {
+    mutating func opened(_ connection: borrowing Connection<ClientCommand>) {
         isOpen = true
-        share.recordOpening(since: created)
-        share.addresses.append(connection.address)
+        if let missed = share.opened(&seat, connection.address) { receive(missed, connection) }
     }
 
-    mutating func receive(_ message: Message, _ connection: borrowing Connection<Message>) {
-        switch message {
+    mutating func receive(_ command: ClientCommand, _ connection: borrowing Connection<ClientCommand>) {
+        switch command {
         case .begin:
-            for _ in 0..<share.plan.inFlight where !isEnding { send(at: MonotonicTime.now().nanoseconds, connection) }
+            for _ in 0..<plan.inFlight where !isEnding { send(at: MonotonicTime.now().nanoseconds, connection) }
         case .end:
             isEnding = true
             if nextNumber == awaitedNumber, !hasFailed { connection.close() }
+        case .drop: connection.abort()
+        case .next: break
         }
     }
 
-    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Message>) {
+    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<ClientCommand>) {
         // Safe: looked at within the call only.
-        let isRight = unsafe bytes.withUnsafeBytes { unsafe share.pattern.matches($0, awaitedNumber) }
-        answered(isRight: isRight && !share.plan.isText, byteCount: bytes.byteCount, connection)
+        unsafe bytes.withUnsafeBytes { unsafe answered($0, isText: false, connection) }
     }
 
-    mutating func text(_ text: UTF8Span, _ connection: borrowing Connection<Message>) {
+    mutating func text(_ text: UTF8Span, _ connection: borrowing Connection<ClientCommand>) {
         // Safe: looked at within the call only.
-        let isRight = unsafe text.span.withUnsafeBytes { unsafe share.pattern.matches($0, awaitedNumber) }
-        answered(isRight: isRight && share.plan.isText, byteCount: text.span.count, connection)
+        unsafe text.span.withUnsafeBytes { unsafe answered($0, isText: true, connection) }
     }
 
-    mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<Message>) {
+    mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<ClientCommand>) {
         // A wrong answer has been counted already.
         let isExpected = hasFailed || isEnding && nextNumber == awaitedNumber
-        share.recordEnd(reason, wasOpen: isOpen, isExpected: isExpected)
+        share.ended(seat, reason, wasOpen: isOpen, isExpected: isExpected)
     }
 
     @inline(__always)
-    private mutating func answered(isRight: Bool, byteCount: Int, _ connection: borrowing Connection<Message>) {
-        guard isRight, awaitedNumber != nextNumber, !hasFailed else { return wronglyAnswered(byteCount, connection) }
+    private mutating func answered(
+        _ bytes: UnsafeRawBufferPointer, isText: Bool, _ connection: borrowing Connection<ClientCommand>
+    ) {
+        let flight = flights[slot(awaitedNumber)]
+        guard isText == plan.isText, awaitedNumber != nextNumber, !hasFailed,
+            unsafe share.pattern.matches(bytes, awaitedNumber, byteCount: flight.byteCount)
+        else { return wronglyAnswered(bytes.count, connection) }
         let now = MonotonicTime.now().nanoseconds
-        share.recordRoundTrip(from: sentAt[slot(awaitedNumber)], to: now)
+        share.noteReceived(byteCount: bytes.count)
+        share.noteCompleted(from: flight.sentAt, to: now)
         awaitedNumber &+= 1
         if !isEnding {
             send(at: now, connection)
@@ -75,13 +88,14 @@ struct EchoClient: ConnectionHandler {
         }
     }
 
-    private mutating func wronglyAnswered(_ byteCount: Int, _ connection: borrowing Connection<Message>) {
+    private mutating func wronglyAnswered(_ byteCount: Int, _ connection: borrowing Connection<ClientCommand>) {
         guard !hasFailed else { return }
+        let expected = flights[slot(awaitedNumber)].byteCount
         let what =
             nextNumber == awaitedNumber
             ? "a message of \(byteCount) bytes came that nobody sent"
-            : byteCount != share.pattern.byteCount
-                ? "an answer has \(byteCount) bytes instead of \(share.pattern.byteCount)"
+            : byteCount != expected
+                ? "an answer has \(byteCount) bytes instead of \(expected)"
                 : "an answer is not what was sent: other bytes, another kind of message, or out of order"
         share.errors.add(what + "; check that the URL is one of an echo server")
         hasFailed = true
@@ -89,39 +103,20 @@ struct EchoClient: ConnectionHandler {
     }
 
     @inline(__always)
-    private mutating func send(at now: UInt64, _ connection: borrowing Connection<Message>) {
-        let isQueued = unsafe share.pattern.withMessage(nextNumber) { bytes in
+    private mutating func send(at now: UInt64, _ connection: borrowing Connection<ClientCommand>) {
+        let byteCount = sizes.next()
+        let isQueued = unsafe share.pattern.withMessage(nextNumber, byteCount: byteCount) { bytes in
             // Safe: the bytes are lent for the call, which copies them; they are ASCII.
-            share.plan.isText
+            plan.isText
                 ? unsafe connection.send(UTF8Span(unchecked: Span(_unsafeBytes: bytes)))
                 : unsafe connection.send(binary: RawSpan(_unsafeBytes: bytes))
         }
         guard isQueued else { return }
-        sentAt[slot(nextNumber)] = now
+        share.noteSent(byteCount: byteCount)
+        flights[slot(nextNumber)] = Flight(sentAt: now, byteCount: byteCount)
         nextNumber &+= 1
     }
 
     @inline(__always)
-    private func slot(_ number: UInt64) -> Int { Int(number % UInt64(sentAt.count)) }
-}
-
-/// A connection that is opened and held.
-struct IdleClient: ConnectionHandler {
-    private let share: SchedulerShare
-    private let created = MonotonicTime.now().nanoseconds
-    private var isOpen = false
-
-    init(_ share: SchedulerShare) { self.share = share }
-
-    mutating func opened(_ connection: borrowing Connection<Never>) {
-        isOpen = true
-        share.recordOpening(since: created)
-    }
-
-    mutating func text(_ text: UTF8Span, _ connection: borrowing Connection<Never>) {}
-    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) {}
-
-    mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<Never>) {
-        share.recordEnd(reason, wasOpen: isOpen, isExpected: share.isEnding)
-    }
+    private func slot(_ number: UInt64) -> Int { Int(number % UInt64(flights.count)) }
 }

@@ -2,18 +2,17 @@
 
 internal import Glibc
 
-/// The messages of a test: of one size, each with a number of its own, so that one that comes back changed, twice or
-/// out of order shows.
+/// The messages of a test: of any size up to one, each with a number of its own, so that one that comes back changed,
+/// twice or out of order shows.
 ///
 /// The number is in the first 8 bytes, 6 bits in each, as printable ASCII: messages are valid text too. The rest is the
 /// same in all. One per scheduler: a message is made in place.
 @safe final class MessagePattern {
     private static let numberByteCount = 8
-    let byteCount: Int
     private let storage: UnsafeMutableRawBufferPointer
 
+    /// `byteCount`: of the largest message.
     init(byteCount: Int) {
-        self.byteCount = byteCount
         // Room for a whole number even where messages are shorter.
         let room = max(byteCount, Self.numberByteCount)
         unsafe storage = .allocate(byteCount: room, alignment: 16)
@@ -22,20 +21,20 @@ internal import Glibc
 
     deinit { unsafe storage.deallocate() }
 
-    /// Lends message `number` for the duration of `body`.
+    /// Lends message `number`, of `byteCount` bytes, for the duration of `body`.
     @inline(__always)
-    func withMessage<Result>(_ number: UInt64, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    func withMessage<Result>(_ number: UInt64, byteCount: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         // Safe: the storage has 8 bytes or more, and at least `byteCount`; it lives as long as this object.
         unsafe storage.storeBytes(of: Self.digits(number).littleEndian, as: UInt64.self)
         return unsafe body(UnsafeRawBufferPointer(rebasing: storage[..<byteCount]))
     }
 
-    /// Whether `bytes` are message `number`.
+    /// Whether `bytes` are message `number`, of `byteCount` bytes.
     @inline(__always)
-    func matches(_ bytes: UnsafeRawBufferPointer, _ number: UInt64) -> Bool {
+    func matches(_ bytes: UnsafeRawBufferPointer, _ number: UInt64, byteCount: Int) -> Bool {
         guard bytes.count == byteCount else { return false }
         guard byteCount >= Self.numberByteCount else {
-            return unsafe withMessage(number) { unsafe $0.elementsEqual(bytes) }
+            return unsafe withMessage(number, byteCount: byteCount) { unsafe $0.elementsEqual(bytes) }
         }
         // Safe: both have at least 8 bytes, and `byteCount` in all.
         guard unsafe UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self)) == Self.digits(number) else {

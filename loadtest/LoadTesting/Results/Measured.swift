@@ -71,9 +71,10 @@ package struct Distributions: Sendable {
         NanosecondHistogram(highestTrackableValue: valueMax, numberOfSignificantValueDigits: .three)
     }
 
-    package static let all: [(name: String, path: any WritableKeyPath<Distributions, NanosecondHistogram> & Sendable)] = [
-        ("latency", \.latency), ("connect", \.connect), ("lag", \.lag), ("recovery", \.recovery),
-    ]
+    package static let all: [(name: String, path: any WritableKeyPath<Distributions, NanosecondHistogram> & Sendable)] =
+        [
+            ("latency", \.latency), ("connect", \.connect), ("lag", \.lag), ("recovery", \.recovery),
+        ]
 
     package mutating func add(_ other: Distributions) {
         for (_, path) in Self.all where other[keyPath: path].totalCount > 0 {
@@ -167,8 +168,12 @@ package struct RunRecord: Sendable {
     package var errors: [TestError]
     /// Where the load tester, and not the server, may have set the pace; and other doubts about the figures.
     package var warnings: [String]
-    /// Of all workers together, before the first connection and while all were open; nil: not known.
-    package var ownByteCounts: (before: Int, after: Int)?
+    /// The server before the first connection, and at the end of the measurement.
+    package var serverBefore: ServerSample?
+    package var serverAfter: ServerSample?
+    /// User-space memory of all workers together, at the same times. Bytes; nil: not known.
+    package var ownByteCountBefore: Int?
+    package var ownByteCountAfter: Int?
     /// Ended by Ctrl-C.
     package var wasInterrupted: Bool
 
@@ -182,8 +187,20 @@ package struct RunRecord: Sendable {
         wasInterrupted = false
     }
 
-    /// What was counted while it was measured: one for each group, in the plan's order.
-    package var measured: [GroupMeasure] { total { $0.phase == .measuring } }
+    /// What was counted while it was measured: one for each group, in the plan's order. Answers that came after the
+    /// end to what was sent before it count in the distributions, not in the rates; so do losses found then.
+    package var measured: [GroupMeasure] {
+        var result = total { $0.phase == .measuring }
+        for interval in intervals where interval.phase == .ending {
+            for (index, group) in interval.groups.enumerated() {
+                result[index].distributions.add(group.distributions)
+                result[index].counters.lost += group.counters.lost
+                result[index].counters.duplicated += group.counters.duplicated
+                result[index].counters.reordered += group.counters.reordered
+            }
+        }
+        return result
+    }
     /// From the first connection to the end.
     package var whole: [GroupMeasure] { total { _ in true } }
 

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import LoadTesting
+
+struct Echo: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Closed loop: each connection keeps messages in flight; measures and checks each round trip.")
+
+    @OptionGroup var common: CommonArguments
+    @Option(name: .shortAndLong, help: "Bytes of a message.") var size = 64
+    @Option(name: [.customShort("k"), .long], help: "Messages that each connection keeps in flight.") var inFlight = 1
+    @Option(name: .shortAndLong, help: "Seconds to measure.") var duration = 10.0
+    @Option(name: .shortAndLong, help: "Seconds before the measurement.") var warmup = 1.0
+    @Flag(help: "Send text instead of binary messages.") var text = false
+
+    func validate() throws { try checkSeconds(duration, "--duration") }
+
+    mutating func run() async throws {
+        var plan = common.plan(.echo, .echo(EchoPlan(size: .fixed(size), inFlight: inFlight, isText: text)))
+        plan.durationSeconds = duration
+        plan.warmupSeconds = max(warmup, 0)
+        try await common.run(plan)
+    }
+}

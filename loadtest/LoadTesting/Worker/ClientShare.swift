@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Histogram
+internal import Roost
+internal import RoostRuntime
+internal import Synchronization
+
+/// What the clients of one group on one scheduler have in common: no lock and no atomic for a message.
+///
+/// All but the atomics belongs to the scheduler's thread; others run a closure there (`Worker.onEachScheduler`), or
+/// wait until the scheduler has stopped.
+final class ClientShare: @unchecked Sendable {  // as above
+    let group: ClientGroup
+    let groupIndex: Int
+    /// The scheduler's index.
+    let index: Int
+    let errors: ErrorTally
+    let pattern: MessagePattern
+    /// Of the run, shared by the shares of a group in this program.
+    let board: GroupBoard
+    var counters = Counters()
+    /// Since they were last taken.
+    var distributions = Distributions()
+    var random: SystemRandomNumberGenerator = SystemRandomNumberGenerator()
+    /// The last command that all clients were given; nil before the first.
+    private(set) var stage: ClientCommand?
+    /// Where each client's open connection is told things, by slot.
+    private var addresses: [Address<ClientCommand>?] = []
+    /// Seats of connections whose handler has not been made yet, in the order in which they were begun.
+    private var waiting: [Seat] = []
+    private var waitingHead = 0
+    /// Begins connections of this share; set before the first.
+    var connector: Connector?
+
+    let openedCount = Atomic<Int>(0)
+    let failedCount = Atomic<Int>(0)
+    let endedCount = Atomic<Int>(0)
+    /// Clients whose first connection has opened or failed.
+    let settledCount = Atomic<Int>(0)
+
+    init(_ group: ClientGroup, groupIndex: Int, index: Int, errors: ErrorTally, board: GroupBoard) {
+        self.group = group
+        self.groupIndex = groupIndex
+        self.index = index
+        self.errors = errors
+        self.board = board
+        pattern = MessagePattern(byteCount: group.behaviour.byteCountMax)
+    }
+
+    // MARK: Connections
+
+    /// A place for one more client; before it first connects.
+    func newSeat(_ client: Int) -> Seat {
+        addresses.append(nil)
+        return Seat(client: client, slot: addresses.count - 1)
+    }
+
+    /// A connection begins; its handler takes the seat when it is made.
+    func begin(_ seat: Seat) {
+        counters.started += 1
+        waiting.append(seat)
+    }
+
+    /// The seat of the connection whose handler is being made. Processes have their first turns in the order in which
+    /// they were started: the runtime's run queue is one.
+    func takeSeat() -> Seat {
+        let seat = waiting[waitingHead]
+        waitingHead += 1
+        if waitingHead == waiting.count {
+            waiting.removeAll(keepingCapacity: true)
+            waitingHead = 0
+        }
+        return seat
+    }
+
+    /// A connection is open. Returns what its client missed: the work may have begun.
+    func opened(_ seat: inout Seat, _ address: Address<ClientCommand>) -> ClientCommand? {
+        let now = MonotonicTime.now().nanoseconds
+        counters.opened += 1
+        if seat.attempt == 0 { add(settledCount) }
+        add(openedCount)
+        distributions.connect.record(min(now &- seat.intendedAt, Distributions.valueMax))
+        if seat.lostAt > 0 {
+            counters.reconnected += 1
+            distributions.recovery.record(min(now &- seat.lostAt, Distributions.valueMax))
+            seat.lostAt = 0
+        }
+        seat.failureCount = 0
+        addresses[seat.slot] = address
+        return stage
+    }
+
+    /// A connection is over, or could not be opened. `isExpected`: neither side had anything left to do.
+    ///
+    /// The client comes back where its group says so and the run is not over.
+    func ended(_ seat: Seat, _ reason: CloseReason, wasOpen: Bool, isExpected: Bool) {
+        let now = MonotonicTime.now().nanoseconds
+        if wasOpen {
+            addresses[seat.slot] = nil
+            counters.ended += 1
+            add(endedCount)
+            if !isExpected, !isClosing(reason) { errors.add("connection ended: \(reason)") }
+        } else {
+            counters.failed += 1
+            if seat.attempt == 0 { add(settledCount) }
+            add(failedCount)
+            errors.add(reason.cause == .connectFailed ? reason.message : "\(reason)")
+        }
+        guard let backoff = group.backoff, stage != .end, let connector else { return }
+        var next = seat
+        next.attempt += 1
+        if wasOpen { next.lostAt = now }
+        let delay = backoff.delaySeconds(seat.failureCount, random: Double.random(in: 0..<1, using: &random))
+        next.failureCount += 1
+        next.intendedAt = now + UInt64(delay * 1e9)
+        connector.connect(next, after: delay)
+    }
+
+    /// We closed it, or the run is over and the server was the first to say so.
+    private func isClosing(_ reason: CloseReason) -> Bool {
+        reason.cause == .handlerClosed
+            || stage == .end && (reason.cause == .draining || reason.cause == .serverClosed)
+    }
+
+    /// Tells every client that has an open connection, and those that open later.
+    func tell(_ command: ClientCommand) {
+        if command != .drop, command != .next { stage = command }
+        for case let address? in addresses { address.send(command) }
+    }
+
+    // MARK: Messages
+
+    @inline(__always)
+    func noteSent(byteCount: Int) {
+        counters.sent &+= 1
+        counters.sentByteCount &+= byteCount
+    }
+
+    @inline(__always)
+    func noteReceived(byteCount: Int) {
+        counters.received &+= 1
+        counters.receivedByteCount &+= byteCount
+    }
+
+    /// What latency is measured of is complete. Nanoseconds of the monotonic clock.
+    @inline(__always)
+    func noteCompleted(from start: UInt64, to now: UInt64) {
+        counters.completed &+= 1
+        distributions.latency.record(min(now &- min(start, now), Distributions.valueMax))
+    }
+
+    /// How late the load tester was with something that had a time.
+    @inline(__always)
+    func noteLag(from intended: UInt64, to now: UInt64) {
+        distributions.lag.record(min(now &- min(intended, now), Distributions.valueMax))
+    }
+
+    // MARK: Results
+
+    /// What was counted so far, and measured since the last call.
+    func take() -> GroupMeasure {
+        var measure = GroupMeasure()
+        measure.counters = counters
+        swap(&measure.distributions, &distributions)
+        return measure
+    }
+
+    @inline(__always)
+    private func add(_ counter: borrowing Atomic<Int>) {
+        // One writer: no read-modify-write is needed.
+        counter.store(counter.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    }
+}
+
+/// What all clients of a group in this program share, whatever their scheduler.
+final class GroupBoard: Sendable {
+    /// Cleared by nobody: the run goes to its end.
+    let hasFailed = Atomic<Bool>(false)
+}
+
+extension Behaviour {
+    /// Of the largest message that clients send.
+    var byteCountMax: Int {
+        switch self {
+        case .echo(let plan): plan.size.byteCountMax
+        case .idle: 0
+        }
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Roost
+internal import RoostIO
+internal import RoostRuntime
+
+/// Makes what a group's connections are begun with: checks URLs, headers and certificates, once for all of them.
+struct EndpointFactory {
+    private let client: RoostClient
+    private let group: ClientGroup
+    private let shares: [ClientShare]
+
+    init(_ client: RoostClient, _ group: ClientGroup, _ shares: [ClientShare]) {
+        self.client = client
+        self.group = group
+        self.shares = shares
+    }
+
+    /// One for each URL, in order.
+    func make() throws -> [ClientEndpoint] {
+        switch group.behaviour {
+        case .echo: try make(EchoClient.self)
+        case .idle: try make(IdleClient.self)
+        }
+    }
+
+    private func make<Client: LoadClient & SendableMetatype>(_ type: Client.Type) throws -> [ClientEndpoint] {
+        let fields = try group.target.headers.map(Self.field)
+        var tls = TLSClientConfiguration()
+        tls.caFile = group.target.caFile
+        tls.verifiesCertificate = !group.target.isInsecure
+        let shares = shares
+        return try group.target.urls.map { url in
+            try client.endpoint(
+                WebSocketURL(url), subprotocols: group.target.subprotocols, headers: fields,
+                limits: group.behaviour.limits,
+                compression: group.target.isCompressed ? CompressionPolicy() : .off, tls: tls
+            ) {
+                let share = shares[SchedulerRef.running.index]
+                return Client(share, share.takeSeat())
+            }
+        }
+    }
+
+    private static func field(_ header: String) throws -> HeaderField {
+        guard let colon = header.firstIndex(of: ":") else {
+            throw LoadTestError("header '\(header)' has no colon; write it as 'Name: value'")
+        }
+        let value = header[header.index(after: colon)...].drop { $0 == " " }
+        return try HeaderField(String(header[..<colon]), String(value))
+    }
+}
+
+extension Behaviour {
+    /// Clients neither ping nor drop: the test is the traffic.
+    var limits: ConnectionLimits {
+        var limits = ConnectionLimits()
+        limits.pingInterval = .zero
+        switch self {
+        case .echo(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: plan.inFlight)
+        case .idle: break
+        }
+        return limits
+    }
+}
+
+extension ConnectionLimits {
+    /// Holds `inFlight` messages of `byteCount` bytes, and twice that of unsent ones.
+    mutating func makeRoom(for byteCount: Int, inFlight: Int) {
+        let window = (byteCount + 14) * inFlight
+        messageByteCountMax = max(byteCount, 1 << 20)
+        outboundByteCountMax = min(max(2 * window, 1 << 20), 1 << 30)
+        heapByteCountMax = max(4 * window, 64 << 20)
+    }
+}
