@@ -91,7 +91,10 @@ let package = Package(
             path: "loadtest/Command", swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",
-            dependencies: ["LoadTesting", "Roost", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "LoadTesting", "Roost", .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
         // Its processes are preempted as a user's are, so that the figures are what a user gets.
         .executableTarget(

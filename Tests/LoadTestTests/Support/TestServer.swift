@@ -38,6 +38,8 @@ extension LoadPlan {
         plan.schedulerCount = 1
         plan.warmupSeconds = 0
         plan.durationSeconds = 0.2
+        // Of no matter where all is answered; a busy machine may need it.
+        plan.endTimeoutSeconds = 60
         return plan
     }
 

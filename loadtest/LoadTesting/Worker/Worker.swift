@@ -45,6 +45,7 @@ final class Worker: Sendable {
     init(_ plan: LoadPlan, _ place: WorkerPlace) async throws(LoadTestError) {
         self.plan = plan
         self.place = place
+        try plan.validate()
         try Self.checkDescriptors(plan, place)
         do {
             var configuration = RuntimeConfiguration()
