@@ -14,7 +14,9 @@ struct LoadTestCommand: AsyncParsableCommand {
 
 /// What every test asks for.
 struct CommonArguments: ParsableArguments {
-    @Argument(help: "ws://host[:port]/path, wss://… for TLS, or ws+unix:/path/of/socket:/path.") var url: String
+    @Argument(
+        help: "ws://host[:port]/path, wss://… for TLS, or ws+unix:/path/of/socket:/path. Clients take several in turn.")
+    var url: [String]
     @Option(name: .shortAndLong, help: "Connections to open.") var connections = 100
     @Option(help: "Scheduler threads; 0: one for each core.") var schedulers = 0
     @Option(
@@ -44,7 +46,7 @@ struct CommonArguments: ParsableArguments {
     }
 
     var target: Target {
-        var target = Target([url])
+        var target = Target(url)
         target.sourceAddresses = sourceAddress
         target.headers = header
         target.subprotocols = subprotocol
