@@ -15,7 +15,7 @@ RELEASE := -c release --static-swift-stdlib
 ROOST := .build/release/roost
 CC := $(shell command -v cc || command -v clang)
 BENCH := Benchmarks/.build
-LOADGEN_SOURCES := $(addprefix Benchmarks/,loadgen.c report.c tls.c deflate.c)
+LOADGEN_SOURCES := $(addprefix Benchmarks/,loadgen.c fanout.c report.c tls.c deflate.c)
 
 .PHONY: help run release test prove simulate bench bench-tools lint format build sanitize fuzz conformance install \
     deps dev-cert clean

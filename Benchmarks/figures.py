@@ -136,6 +136,22 @@ def deflate4096(options):
     return deflate_echo(options, 4096)
 
 
+def fanout(options, in_flight):
+    """One publisher, 5,000 subscribers of its room, 100 B; the next message goes out when one has reached all."""
+    names = ["roost+broadcast", "nchan", "uws", "node+broadcast", "erlang"]
+    return interleave(options, names, lambda server: generate(
+        server, "fanout", "/broadcast/room", seconds=max(options.seconds, 3), connections=5_000, size=100,
+        in_flight=in_flight))
+
+
+def fanout1(options):
+    return fanout(options, 1)
+
+
+def fanout8(options):
+    return fanout(options, 8)
+
+
 def idle(options):
     """Plain, then what TLS and compression add, both fewer: a proxy needs two descriptors for each connection."""
     rounds = min(options.rounds, 3)
@@ -336,4 +352,4 @@ def counts(options):
 
 FIGURES = {function.__name__: function for function in (
     echo64x1, echo64x16, echo4k, echo64k, connect, tls64x1, tls64x16, tls4096x1, tlsconnect, tlsresume,
-    deflate256, deflate4096, idle, counts, spawn, runtime, spinners, stuck, hoards, traps, neverread)}
+    deflate256, deflate4096, fanout1, fanout8, idle, counts, spawn, runtime, spinners, stuck, hoards, traps, neverread)}
