@@ -94,8 +94,8 @@ static size_t missingCount(void) {
     return sum;
 }
 
-/// A server may have answered the upgrade before it has the subscriber in the room: publishes one message at a time until
-/// one has reached all, each in the place of the one before.
+/// A server may have answered the upgrade before it has the subscriber in the room: publishes one message at a time
+/// until one has reached all, each in the place of the one before.
 static void join(void) {
     isJoining = true;
     for (uint64_t tries = 0; tries < joinTriesMax && !statistics.messages; tries++) {

@@ -2,8 +2,8 @@
 """The servers under test and the load generator: where they lie, how they start, and how they end.
 
 A server is named by its program and what it is started with: roost, roost+tls, roost+tls+deflate, nginx+tls (nginx that
-ends TLS in front of a plain roost), node+deflate (no context takeover, level 1), node+default (ws's own settings). Servers
-with rooms, at /broadcast/ROOM: roost+broadcast, node+broadcast, erlang, nchan (nginx with that module), uws (uWebSockets).
+ends TLS in front of a plain roost), node+deflate (no context takeover, level 1), node+default (ws's own settings).
+These have rooms at /broadcast/ROOM: roost+broadcast, node+broadcast, erlang, nchan (nginx with it), uws (uWebSockets).
 """
 import contextlib
 import json

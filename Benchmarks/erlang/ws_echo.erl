@@ -1,6 +1,6 @@
 %% A small WebSocket server on gen_tcp, or ssl, one process per connection: the BEAM beside Roost when handlers spin.
-%% It echoes on every path but two: the handler of /demo/spin echoes until it is sent the text `go` and then loops forever;
-%% what comes on /broadcast/ROOM goes to all others there, framed once, as their processes' messages (pg).
+%% It echoes on every path but two. The handler of /demo/spin echoes until it is sent the text `go` and then loops
+%% forever. What comes on /broadcast/ROOM goes to all others there, framed once, as messages of the members of a pg.
 %% Run: erl -noshell +S 1:1 -pa DIR -run ws_echo main PORT [CHAIN KEY]
 -module(ws_echo).
 -export([main/1, accept/2, connection/2]).

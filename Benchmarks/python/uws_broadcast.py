@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rooms on uWebSockets (PyPI's socketify): its native publish and subscribe; Python runs once for each message published.
+"""Rooms on uWebSockets (PyPI's socketify), natively published: Python runs once for each message, not each delivery.
 
 uws_broadcast.py PORT
 """
