@@ -21,6 +21,7 @@ LOADGEN = HERE / ".build" / "loadgen"
 ERLANG_CODE = HERE / ".build" / "erlang"
 ROOST = pathlib.Path(os.environ.get("ROOST_BINARY", ROOT / ".build" / "release" / "roost"))
 ROOST_BENCH = pathlib.Path(os.environ.get("ROOST_BENCH_BINARY", ROOT / ".build" / "release" / "roost-bench"))
+LOADTEST = pathlib.Path(os.environ.get("LOADTEST_BINARY", ROOT / ".build" / "release" / "loadtest"))
 NIO = HERE / "NIOEcho" / ".build" / "release" / "NIOEcho"
 NODE_ECHO, NODE_BROADCAST = HERE / "node" / "ws_echo.js", HERE / "node" / "ws_broadcast.js"
 PYTHON = ROOT / ".build" / "venv" / "bin" / "python"
