@@ -44,7 +44,7 @@ def programs(found):
 def save(name, found, when, options):
     """One file for a figure, which `make bench-report` reads."""
     RESULTS.mkdir(exist_ok=True)
-    everything = {"figure": name, "options": options.given, "rounds": options.rounds, **when,
+    everything = {"figure": name, "options": options.given, **when,
                   "machine": facts.machine(), "commit": facts.commit(), "versions": facts.versions(programs(found)),
                   "results": found}
     (RESULTS / f"{name}.json").write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n")

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from quantities import Unit
 
-WIDTH, LABEL_WIDTH, VALUE_WIDTH, MARGIN = 760, 190, 150, 16
+WIDTH, LABEL_WIDTH, VALUE_WIDTH, MARGIN = 760, 200, 90, 16
 BAR, BAR_STEP, PANEL_GAP, PANEL_HEAD, HEAD = 16, 22, 14, 22, 52
 STYLE = """
   text { font: 13px -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; fill: #1f2328 }

@@ -83,12 +83,12 @@ def rate_table(results, titles, what, targets=None):
     return table(head, rows)
 
 
-def bars(found, key):
-    return [Bar(label(server), values(found[server], key), is_ours(server)) for server in servers_of({0: found}, [0])]
+def bars(found, key, name=label):
+    return [Bar(name(server), values(found[server], key), is_ours(server)) for server in servers_of({0: found}, [0])]
 
 
-def rate_plot(results, titles, title, note):
-    panels = [Panel(text, THOUSANDS, bars(results[figure], "per_cpu_second"))
+def rate_plot(results, titles, title, note, name=label):
+    panels = [Panel(text, THOUSANDS, bars(results[figure], "per_cpu_second", name))
               for figure, text in titles.items() if figure in results]
     return Plot(title, note + "; the line is the spread of the rounds", panels)
 
@@ -108,7 +108,8 @@ def tls_table(results):
 
 
 def tls_plot(results):
-    return rate_plot(results, TLS_TITLES, "TLS 1.3", "messages or connections per second of server CPU, more is better")
+    note = "messages or connections per second of server CPU, more is better"
+    return rate_plot(results, TLS_TITLES, "TLS 1.3", note, peer)
 
 
 def deflate_table(results):
@@ -254,7 +255,7 @@ def loadtester_table(results):
     rows = [[name, full(reports, "per_second", THOUSANDS), full(reports, "per_generator_cpu_second", THOUSANDS),
              full(reports, "generator_cpu_share", PERCENT), short(reports, "p50_us", MILLISECONDS),
              short(reports, "p99_us", MILLISECONDS)] for name, reports in results["loadtester"].items()]
-    head = ["64 B, 100 connections", "echoes per second", "per second of generator CPU", "generator's core", "p50", "p99"]
+    head = ["64 B, 100 connections", "echoes per second", "per second of generator CPU", "of its core", "p50", "p99"]
     return table(head, rows)
 
 
