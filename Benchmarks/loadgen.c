@@ -442,9 +442,12 @@ void turn(uint64_t timeout) {
     for (int i = 0; i < count; i++) handle(&events[i]);
 }
 
+/// Without one of its subscribers nothing reaches all of them any more.
+static bool isSpoiled(void) { return options.mode == modeFanout && statistics.errors; }
+
 void runFor(double seconds) {
     uint64_t end = monotonicNow() + seconds * second;
-    for (uint64_t now; (now = monotonicNow()) < end && !inputEnded;) turn(end - now);
+    for (uint64_t now; (now = monotonicNow()) < end && !inputEnded && !isSpoiled();) turn(end - now);
 }
 
 void openAll(void) {

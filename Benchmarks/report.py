@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes docs/benchmarks.md, its plots and the figures in README.md from Benchmarks/results, and from nothing else.
 
-report.py [--check]      --check writes nothing, and fails where a file is not what would be written
+report.py [--check] [--root DIRECTORY]      --check writes nothing, and fails where a file is not what would be written
 """
+import argparse
 import json
 import pathlib
 import sys
@@ -13,10 +14,9 @@ import plots
 import readme
 import tables
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
-RESULTS, README = HERE / "results", ROOT / "README.md"
-DOCUMENT, PLOTS = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS, README = pathlib.Path("Benchmarks/results"), pathlib.Path("README.md")
+DOCUMENT, PLOTS = pathlib.Path("docs/benchmarks.md"), pathlib.Path("docs/benchmarks")
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 HEAD = """# Benchmarks
 
@@ -31,10 +31,10 @@ divides by the server's CPU time, all threads and the kernel's part included.
 """
 
 
-def load():
+def load(root):
     """{figure: its file}, in the order of the report."""
     order = [figure for group in tables.GROUPS for figure in group.figures]
-    found = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    found = {path.stem: json.loads(path.read_text()) for path in (root / RESULTS).glob("*.json")}
     unknown = sorted(set(found) - set(order))
     if unknown:
         sys.exit(f"report.py: no figure is called {unknown[0]}: remove Benchmarks/results/{unknown[0]}.json")
@@ -78,10 +78,10 @@ def document(files):
     return "\n".join(parts)
 
 
-def generated(files):
+def generated(root, files):
     """{path: text} of all that is written."""
     results = {figure: file["results"] for figure, file in files.items()}
-    texts = {DOCUMENT: document(files), README: with_figures(README.read_text(), readme.figures(files))}
+    texts = {DOCUMENT: document(files), README: with_figures((root / README).read_text(), readme.figures(files))}
     for group in tables.GROUPS:
         if group.plot and any(map(results.get, group.figures)):
             texts[PLOTS / f"{group.name}.svg"] = plots.draw(group.plot(results))
@@ -96,24 +96,27 @@ def with_figures(text, figures):
     return f"{before}{BEGIN}\n{figures}\n{END}{rest.split(END)[1]}"
 
 
-def main():
-    texts = generated(load())
-    leftover = sorted(set(PLOTS.glob("*.svg")) - set(texts))
-    if sys.argv[1:] == ["--check"]:
-        wrong = [path for path, text in texts.items() if not path.exists() or path.read_text() != text] + leftover
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--root", type=pathlib.Path, default=ROOT)
+    options = parser.parse_args(arguments)
+    root = options.root
+    texts = generated(root, load(root))
+    leftover = sorted({path.relative_to(root) for path in (root / PLOTS).glob("*.svg")} - set(texts))
+    if options.check:
+        wrong = leftover + [path for path, text in texts.items()
+                            if not (root / path).exists() or (root / path).read_text() != text]
         for path in wrong:
-            print(f"{path.relative_to(ROOT)}: not what Benchmarks/results says; run `make bench-report`",
-                  file=sys.stderr)
+            print(f"{path}: not what {RESULTS} says; run `make bench-report`", file=sys.stderr)
         return 1 if wrong else 0
-    if sys.argv[1:]:
-        sys.exit("usage: report.py [--check]")
-    PLOTS.mkdir(parents=True, exist_ok=True)
+    (root / PLOTS).mkdir(parents=True, exist_ok=True)
     for path in leftover:
-        path.unlink()
+        (root / path).unlink()
     for path, text in texts.items():
-        path.write_text(text)
+        (root / path).write_text(text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
