@@ -51,8 +51,8 @@ def joined(found):
     if all(value is None for value, _ in found):
         return NOTHING
     units = [unit for _, unit in found[1:]] + [None]
-    return ", ".join((NOTHING if value is None else unit.number(value)) + ("" if unit == after else unit.suffix)
-                     for (value, unit), after in zip(found, units))
+    return " / ".join((NOTHING if value is None else unit.number(value)) + ("" if unit == after else unit.suffix)
+                      for (value, unit), after in zip(found, units))
 
 
 def echo_table(figures):
@@ -112,9 +112,10 @@ def loadtester_table(figures):
 
 
 def stuck_sentence(figures):
-    reports = [report for rounds in figures.results["stuck"].values() for report in rounds]
+    kinds = figures.results["stuck"].values()
+    medians = [{key: median(rounds, key) for key in ("max_us", "p99_us")} for rounds in kinds]
     return filled("A handler stuck for 5 s in sleep, in a silent pipe or in a loop without reduction points costs 100 "
-                  f"others on its scheduler {span(reports, 'max_us')} once; their p99 is {span(reports, 'p99_us')}.")
+                  f"others on its scheduler {span(medians, 'max_us')} once; their p99 is {span(medians, 'p99_us')}.")
 
 
 def span(reports, key):
