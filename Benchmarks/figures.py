@@ -139,7 +139,7 @@ def deflate4096(options):
 
 def fanout(options, in_flight):
     """One publisher, 5,000 subscribers of its room, 100 B; the next message goes out when one has reached all."""
-    names = ["roost+broadcast", "nchan", "uws", "node+broadcast", "erlang"]
+    names = ["roost", "nchan", "uws", "node+broadcast", "erlang"]
     return interleave(options, names, lambda server: generate(
         server, "fanout", "/broadcast/room", seconds=max(options.seconds, 3), connections=5_000, size=100,
         in_flight=in_flight))

@@ -80,7 +80,7 @@ def tls_table(figures):
 
 def fanout_table(figures):
     rows = [[title, *(figures.rate(server, figure)
-                      for server in ("roost+broadcast", "nchan", "uws", "node+broadcast", "erlang"))]
+                      for server in ("roost", "nchan", "uws", "node+broadcast", "erlang"))]
             for figure, title in tables.FANOUT_TITLES.items()]
     return table(["deliveries per second of server CPU, 100 B to 5,000", "Roost",
                   *(figures.version(name, "fanout1") for name in ("nchan", "uws", "node", "erlang"))], rows)

@@ -75,6 +75,10 @@ def document(files):
         if group.plot:
             parts.append(f"![{group.title}](benchmarks/{group.name}.svg)\n")
         parts += [group.table(results) + "\n", "\n".join(provenance(group, files)) + "\n"]
+        limits = tables.generator_limits({figure: results[figure] for figure in group.figures if figure in results})
+        parts += [textwrap.fill(limits, 120) + "\n"] if limits else []
+    missing = [f"`{figure}`" for group in tables.GROUPS for figure in group.figures if figure not in files]
+    parts += [f"Not measured here: {', '.join(missing)}.\n"] if missing else []
     return "\n".join(parts)
 
 

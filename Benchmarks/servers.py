@@ -3,7 +3,7 @@
 
 A server is named by its program and what it is started with: roost, roost+tls, roost+tls+deflate, nginx+tls (nginx that
 ends TLS in front of a plain roost), node+deflate (no context takeover, level 1), node+default (ws's own settings).
-These have rooms at /broadcast/ROOM: roost+broadcast, node+broadcast, erlang, nchan (nginx with it), uws (uWebSockets).
+These have rooms at /broadcast/ROOM: roost, node+broadcast, erlang, nchan (nginx with it), uws (uWebSockets).
 """
 import contextlib
 import json
@@ -26,7 +26,6 @@ NIO = HERE / "NIOEcho" / ".build" / "release" / "NIOEcho"
 NODE_ECHO, NODE_BROADCAST = HERE / "node" / "ws_echo.js", HERE / "node" / "ws_broadcast.js"
 PYTHON = ROOT / ".build" / "venv" / "bin" / "python"
 UWS_BROADCAST = HERE / "python" / "uws_broadcast.py"
-ROOST_BROADCAST = HERE / "broadcast.yaml"
 NODE_PATH = "/usr/share/nodejs:/usr/lib/nodejs"  # where Debian puts node-ws; a node from elsewhere does not look there
 CERTIFICATE = HERE / ".build" / "certificate"
 CHAIN, KEY, AUTHORITY = (CERTIFICATE / name for name in ("localhost.pem", "localhost.key", "ca.pem"))
@@ -83,8 +82,7 @@ def command(name, port, demo):
     kind, *features = name.split("+")
     with_tls = "tls" in features
     if kind == "roost":
-        file = ["--config", ROOST_BROADCAST] if "broadcast" in features else []
-        line = [ROOST, "serve", *file, "--listen", f"127.0.0.1:{port}", "--schedulers", "1", "--log-level", "error"]
+        line = [ROOST, "serve", "--listen", f"127.0.0.1:{port}", "--schedulers", "1", "--log-level", "error"]
         return line + (["--tls-chain", CHAIN, "--tls-key", KEY] if with_tls else []) + (["--demo"] if demo else [])
     if kind == "nio":
         return [NIO, str(port), "1"]
