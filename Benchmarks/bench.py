@@ -45,7 +45,7 @@ def save(name, found, when, options):
     """One file for a figure, which `make bench-report` reads."""
     RESULTS.mkdir(exist_ok=True)
     everything = {"figure": name, "options": options.given, **when,
-                  "machine": facts.machine(), "commit": facts.commit(), "versions": facts.versions(programs(found)),
+                  "machine": facts.machine(), "commit": options.commit, "versions": facts.versions(programs(found)),
                   "results": found}
     (RESULTS / f"{name}.json").write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n")
 
@@ -65,7 +65,7 @@ def parse_arguments():
     unknown = [name for name in options.figures if name not in figures.FIGURES]
     if unknown:
         parser.error(f"no figure {unknown[0]}; there are: {', '.join(figures.FIGURES)}")
-    options.given = given(options, parser)
+    options.given, options.commit = given(options, parser), facts.commit()
     present = servers.available()
     options.servers = [name for name in present if options.servers is None or name in options.servers.split(",")]
     return options
