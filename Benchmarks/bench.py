@@ -36,9 +36,10 @@ def given(options, parser):
 
 
 def programs(found):
-    """Those that a figure's results are of, and Roost."""
+    """Those that a figure's results are of; where they are named after something else, Roost."""
     names = [name for key, value in found.items() for name in (value if isinstance(value, dict) else [key])]
-    return {"roost"} | {servers.program(name.split()[0]) for name in names if name}
+    named = {servers.program(name.split()[0]) for name in names} & set(tables.PEERS)
+    return (named | {"roost"} if "nginx" in named else named) or {"roost"}
 
 
 def save(name, found, when, options):

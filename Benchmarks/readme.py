@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of README.md: medians alone, few enough for one screen."""
+import re
 import textwrap
 
 import runtime
@@ -34,7 +35,7 @@ class Figures:
     def version(self, program, figure):
         """As a table's head has it: what stands before the first word that says on what it runs."""
         text = self.files.get(figure, {}).get("versions", {}).get(program)
-        return tables.PEERS[program] if text is None else text.split(" on ")[0].split(" in ")[0]
+        return tables.PEERS[program] if text is None else re.split(" (?:on|in|of) ", text)[0]
 
     def program(self, name, program, kind, count, key, unit):
         rounds = self.results.get("runtime", {}).get(program, {}).get(name, [])

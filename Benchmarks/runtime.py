@@ -8,7 +8,7 @@ import statistics
 import subprocess
 
 import servers
-from quantities import Unit, spread
+from quantities import TIMES, Unit, spread
 from servers import BenchError
 
 ONE_CORE, TWO_CORES = servers.SERVER_CORE, f"{servers.SERVER_CORE},{servers.GENERATOR_CORE}"
@@ -121,7 +121,7 @@ def quantity(figures, unit):
 
 
 def verdict(ratio, target):
-    return ["–" if ratio is None else f"{ratio:.2f} x", target]
+    return [TIMES.text(ratio), target]
 
 
 def compared_rows(results):
