@@ -128,7 +128,7 @@ def trap_sentence(figures):
     reports = [report for rounds in figures.results["traps"].values() for report in rounds]
     lost = sum(report["lost"] + report["other_errors"] for report in reports)
     each = values(reports, "growth_bytes_each")
-    return filled(f"{max(values(reports, 'traps')):,} traps of each of {len(reports)} kinds in a row beside 1,000 "
+    return filled(f"{min(values(reports, 'traps')):,} traps of each of {len(reports)} kinds in a row beside 1,000 "
                   f"echoing connections: {lost or 'no'} message{'' if lost == 1 else 's'} lost, "
                   f"{BYTES.number(min(each))} to {BYTES.text(max(each))} a trap.")
 

@@ -242,9 +242,12 @@ def trap_table(results):
 
 
 def neverread_table(results):
-    rows = [[name, MEBIBYTES.text(report["growth_bytes"]), MILLISECONDS.text(report["p50_us"]),
-             MILLISECONDS.text(report["p99_us"]), str(report["lost"] + report["other_errors"])]
-            for name, (report, *_) in results["neverread"].items()]
+    rows = []
+    for name, (report, *_) in results["neverread"].items():
+        server, what = name.split(" ", 1)
+        rows.append([f"{PEERS[server]}, {what}", MEBIBYTES.text(report["growth_bytes"]),
+                     MILLISECONDS.text(report["p50_us"]), MILLISECONDS.text(report["p99_us"]),
+                     str(report["lost"] + report["other_errors"])])
     return table(["misbehaving", "memory, at most", "others' p50", "others' p99", "others' lost"], rows)
 
 
