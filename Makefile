@@ -36,7 +36,7 @@ release: deps ## build everything for release, with a static Swift standard libr
 build: deps ## build everything in debug and release; any warning fails
 	@Scripts/build
 
-test: ## every test: units, integration, conformance
+test: ## every test: units, integration, conformance, and of what measures
 	@Scripts/deps build test
 	@Scripts/test
 
@@ -65,10 +65,10 @@ sanitize: deps ## the runtime's tests under the address and the thread sanitizer
 fuzz: deps ## every fuzzer for FUZZ_SECONDS (60) each
 	Fuzz/run $(FUZZ_SECONDS)
 
-bench: release bench-tools ## the figures, beside the peers; FIGURES="echo64x1 idle" or options of bench.py
+bench: release bench-tools ## the figures, beside the peers; FIGURES="echo64x1 idle" or options of bench.py, as --save
 	python3 Benchmarks/bench.py $(FIGURES)
 
-bench-report: ## docs/benchmarks.md and README.md's figures, from what `make bench FIGURES=--save` measured
+bench-report: ## docs/benchmarks.md and README.md's figures, from what `make bench FIGURES=--save` saved
 	python3 Benchmarks/report.py
 
 bench-tools: $(BENCH)/loadgen ## build the load generator and the peers
