@@ -15,9 +15,9 @@ RELEASE := -c release --static-swift-stdlib
 ROOST := .build/release/roost
 CC := $(shell command -v cc || command -v clang)
 BENCH := Benchmarks/.build
-LOADGEN_SOURCES := $(addprefix Benchmarks/,loadgen.c report.c tls.c deflate.c)
+LOADGEN_SOURCES := $(addprefix Benchmarks/,loadgen.c fanout.c report.c tls.c deflate.c)
 
-.PHONY: help run release test prove simulate bench bench-tools lint format build sanitize fuzz conformance install \
+.PHONY: help run release test prove simulate bench bench-report bench-tools lint format build sanitize fuzz conformance install \
     deps dev-cert clean
 
 help: ## list the commands
@@ -36,7 +36,7 @@ release: deps ## build everything for release, with a static Swift standard libr
 build: deps ## build everything in debug and release; any warning fails
 	@Scripts/build
 
-test: ## every test: units, integration, conformance
+test: ## every test: units, integration, conformance, and of what measures
 	@Scripts/deps build test
 	@Scripts/test
 
@@ -52,7 +52,7 @@ prove: ## the models of the lock-free parts (Proof/), checked with spin
 	@Scripts/deps build test
 	@Scripts/prove
 
-lint: ## formatting, and the sizes of files and functions
+lint: ## formatting, the sizes of files and functions, and that published figures are those measured
 	@Scripts/lint
 
 format: ## format every Swift file in place
@@ -65,8 +65,11 @@ sanitize: deps ## the runtime's tests under the address and the thread sanitizer
 fuzz: deps ## every fuzzer for FUZZ_SECONDS (60) each
 	Fuzz/run $(FUZZ_SECONDS)
 
-bench: release bench-tools ## the figures, beside the peers; FIGURES="echo64x1 idle" or options of bench.py
+bench: release bench-tools ## the figures, beside the peers; FIGURES="echo64x1 idle" or options of bench.py, as --save
 	python3 Benchmarks/bench.py $(FIGURES)
+
+bench-report: ## docs/benchmarks.md and README.md's figures, from what `make bench FIGURES=--save` saved
+	python3 Benchmarks/report.py
 
 bench-tools: $(BENCH)/loadgen ## build the load generator and the peers
 	@Scripts/deps build bench

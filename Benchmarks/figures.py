@@ -6,6 +6,7 @@ import sys
 import time
 
 import counts as counts_figure
+import loadtester as loadtester_figure
 import runtime as runtime_figure
 import servers
 from servers import BenchError, beside, generate, running
@@ -134,6 +135,22 @@ def deflate256(options):
 
 def deflate4096(options):
     return deflate_echo(options, 4096)
+
+
+def fanout(options, in_flight):
+    """One publisher, 5,000 subscribers of its room, 100 B; the next message goes out when one has reached all."""
+    names = ["roost", "nchan", "uws", "node+broadcast", "erlang"]
+    return interleave(options, names, lambda server: generate(
+        server, "fanout", "/broadcast/room", seconds=max(options.seconds, 3), connections=5_000, size=100,
+        in_flight=in_flight))
+
+
+def fanout1(options):
+    return fanout(options, 1)
+
+
+def fanout8(options):
+    return fanout(options, 8)
 
 
 def idle(options):
@@ -305,10 +322,12 @@ def stuck(options):
     if "roost" not in options.servers:
         return {}
     results = {}
-    for kind in ("sleep", "read", "compute"):
-        with running("roost", demo=True) as server:
-            results[kind] = [stuck_round(server, kind)]
-        note(f"  stuck in {kind}: {json.dumps(results[kind][0])}")
+    for _ in range(min(options.rounds, 3)):
+        for kind in ("sleep", "read", "compute"):
+            with running("roost", demo=True) as server:
+                report = stuck_round(server, kind)
+            results.setdefault(kind, []).append(report)
+            note(f"  stuck in {kind}: {json.dumps(report)}")
     return results
 
 
@@ -334,6 +353,24 @@ def counts(options):
     return counts_figure.measure(options, note)
 
 
-FIGURES = {function.__name__: function for function in (
+def loadtester(options):
+    """Echoes a second of Roost's load tester, and of the C generator on the same server."""
+    return of_load_tester(options, lambda server: loadtester_figure.compare(server, options.seconds))
+
+
+def loadtester_idle(options):
+    """User-space bytes of the load tester for each idle connection, in one process and in several."""
+    return of_load_tester(options, loadtester_figure.hold, min(options.rounds, 3))
+
+
+def of_load_tester(options, measure, rounds=None):
+    if not servers.LOADTEST.exists():
+        raise BenchError("loadtest is not built: make release")
+    found = interleave(options, ["roost"], lambda server: {"generators": measure(server)}, rounds)
+    return loadtester_figure.by_generator(found.get("roost", []))
+
+
+FIGURES = {function.__name__.replace("_", "-"): function for function in (
     echo64x1, echo64x16, echo4k, echo64k, connect, tls64x1, tls64x16, tls4096x1, tlsconnect, tlsresume,
-    deflate256, deflate4096, idle, counts, spawn, runtime, spinners, stuck, hoards, traps, neverread)}
+    deflate256, deflate4096, fanout1, fanout8, idle, counts, spawn, runtime, spinners, stuck, hoards, traps, neverread,
+    loadtester, loadtester_idle)}

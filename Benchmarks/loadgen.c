@@ -9,6 +9,7 @@
 //   idle       --connections N [--say TEXT] [--no-echo]          prints "ready N", then holds them
 //   trap       --connections C --count T --seconds S             sends "go" until T handlers trapped
 //   neverread  --connections N --size B --seconds S              sends and never reads
+//   fanout     --connections N --publishers P --size B --in-flight K --seconds S     N subscribers; see fanout.c
 //
 // Common: --server-pid PID (CPU time of the server; of several, given several times), --warm-up S, --text (text frames;
 // binary otherwise), --until-eof (end when stdin ends), --tls CA (TLS, whose certificate CA has signed), --resume (the
@@ -32,27 +33,27 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { readBufferByteCount = 1 << 20, eventCountMax = 512, openingCountMax = 256, sequenceByteCount = 8 };
+enum { readBufferByteCount = 1 << 20, eventCountMax = 512, openingCountMax = 256 };
 enum { compressedBit = 0x40 };           // RSV1 (RFC 7692 §6)
 enum { reopeningErrorCountMax = 1000 };  // a server that is gone refuses for ever
-static const uint64_t second = 1000000000;
 static const uint64_t stallLimit = 5 * 1000000000ull;
 static const uint8_t maskKey[4] = {0x5a, 0xc3, 0x17, 0x99};
 static const char handshakeKey[] = "dGhlIHNhbXBsZSBub25jZQ==";
 static const char handshakeAccept[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";  // RFC 6455 §1.3's own example
 
 struct options options = {.connections = 100, .size = 64, .inFlight = 1, .seconds = 2, .warmUp = 0.5, .rate = 10000,
-                          .count = 10000};
+                          .count = 10000, .publishers = 1};
 struct statistics statistics;
 
-static struct connection *connections;
+struct connection *connections;
 static int poller;
 static uint8_t readBuffer[readBufferByteCount];
 static uint8_t *maskedBody;  // one message's payload, masked; its sequence number is patched in for each message
-static uint8_t *plainBody;
+uint8_t *plainBody;
 static uint64_t startTime;   // of the paced schedule
 static size_t openCount, openingCount, nextToOpen;
-static bool isSending, isReopening, inputEnded;
+bool isSending;
+static bool isReopening, inputEnded;
 
 // MARK: - Output
 
@@ -62,6 +63,11 @@ static void watch(struct connection *c, bool wantsWrite) {
     uint32_t readable = options.mode == modeNeverRead && c->state == stateOpen ? 0 : EPOLLIN;
     struct epoll_event event = {.events = readable | (wantsWrite ? EPOLLOUT : 0), .data.ptr = c};
     epoll_ctl(poller, EPOLL_CTL_MOD, c->descriptor, &event);
+}
+
+void watchEdges(struct connection *c) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = c};
+    if (epoll_ctl(poller, EPOLL_CTL_MOD, c->descriptor, &event)) fail("epoll_ctl: %s", strerror(errno));
 }
 
 static uint8_t *reserve(struct connection *c, size_t byteCount) {
@@ -126,7 +132,7 @@ static void queueCompressed(struct connection *c) {
     for (size_t i = 0; i < body->sentByteCount; i++) place[header + i] = body->sent[i] ^ maskKey[i & 3];
 }
 
-static void queueMessage(struct connection *c, uint64_t now) {
+void queueMessage(struct connection *c, uint64_t now) {
     if (options.compression) queueCompressed(c);
     else queuePlain(c);
     if (c->sendTimes) c->sendTimes[c->sentCount % options.inFlight] = now;
@@ -134,7 +140,7 @@ static void queueMessage(struct connection *c, uint64_t now) {
     statistics.sent++;
 }
 
-static void flush(struct connection *c) {
+void flush(struct connection *c) {
     while (c->outputStart < c->outputEnd) {
         ssize_t n = sendBytes(c, c->output + c->outputStart, c->outputEnd - c->outputStart);
         if (n < 0) {
@@ -193,7 +199,7 @@ static void closeConnection(struct connection *c) {
     if (isReopening) openConnection(c);
 }
 
-static void failConnection(struct connection *c, const char *what) {
+void failConnection(struct connection *c, const char *what) {
     if (statistics.errors++ < 3) fprintf(stderr, "loadgen: connection %zu: %s\n", c - connections, what);
     closeConnection(c);
 }
@@ -274,6 +280,7 @@ static bool isExpected(const struct connection *c, const uint8_t *payload, size_
 
 static void receiveMessage(struct connection *c, const uint8_t *payload, size_t byteCount, bool isCompressed,
                            uint64_t now) {
+    if (options.mode == modeFanout) return receiveDelivery(c, payload, byteCount, now);
     bool isRight = isCompressed ? isCompressedBody(c, c->receivedCount, payload, byteCount)
                                 : isExpected(c, payload, byteCount);
     if (!isRight) return failConnection(c, "an echo differs from what was sent");
@@ -303,7 +310,7 @@ static void receiveMessage(struct connection *c, const uint8_t *payload, size_t 
         if (options.say) queueFrame(c, opcodeText, options.say, strlen(options.say));
         c->sentCopyDone = true;
         break;
-    case modeNeverRead: break;
+    case modeNeverRead: case modeFanout: break;
     }
 }
 
@@ -364,18 +371,19 @@ static void endOfStream(struct connection *c, ssize_t result) {
     }
 }
 
-static void readable(struct connection *c) {
+/// Reads once and handles what came; returns true when there may be more.
+static bool readable(struct connection *c) {
     memcpy(readBuffer, c->partial, c->partialCount);
     size_t room = readBufferByteCount - c->partialCount;
     ssize_t n = receiveBytes(c, readBuffer + c->partialCount, room);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n <= 0) return endOfStream(c, n);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
+    if (n <= 0) return endOfStream(c, n), false;
     statistics.bytesReceived += n;
     const uint8_t *next = readBuffer, *end = readBuffer + c->partialCount + n;
     if (c->state == stateUpgrading) {
         ssize_t head = upgradeHeadByteCount(next, end - next);
-        if (head < 0) return failConnection(c, "the upgrade was refused");
-        if (head == 0) return keepPartial(c, next, end - next);
+        if (head < 0) return failConnection(c, "the upgrade was refused"), false;
+        if (head == 0) return keepPartial(c, next, end - next), false;
         if (options.compression) negotiatedDeflate(c, next, head);
         next += head;
         opened(c);
@@ -387,9 +395,10 @@ static void readable(struct connection *c) {
         used = receiveFrame(c, next, end - next, now);
         next += used;
     }
-    if (c->state == stateClosed || c->state == stateConnecting) return;
+    if (c->state == stateClosed || c->state == stateConnecting) return false;
     keepPartial(c, next, end - next);
     if (c->outputEnd && !c->wantsWrite) flush(c);
+    return (size_t)n == room;
 }
 
 // MARK: - The loop
@@ -420,22 +429,28 @@ static void handle(const struct epoll_event *event) {
         return closeConnection(c);
     }
     if (event->events & EPOLLOUT) flush(c);
-    if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP)) readable(c);
+    if (!(event->events & (EPOLLIN | EPOLLERR | EPOLLHUP))) return;
+    if (options.mode != modeFanout) return (void)readable(c);
+    while (readable(c)) continue;  // to the end: a subscriber's next event comes only after that
+    flushPublishers();
 }
 
-static void turn(uint64_t timeout) {
+void turn(uint64_t timeout) {
     struct epoll_event events[eventCountMax];
     struct timespec wait = {.tv_sec = timeout / second, .tv_nsec = timeout % second};
     int count = epoll_pwait2(poller, events, eventCountMax, &wait, NULL);
     for (int i = 0; i < count; i++) handle(&events[i]);
 }
 
-static void runFor(double seconds) {
+/// Without one of its subscribers nothing reaches all of them any more.
+static bool isSpoiled(void) { return options.mode == modeFanout && statistics.errors; }
+
+void runFor(double seconds) {
     uint64_t end = monotonicNow() + seconds * second;
-    for (uint64_t now; (now = monotonicNow()) < end && !inputEnded;) turn(end - now);
+    for (uint64_t now; (now = monotonicNow()) < end && !inputEnded && !isSpoiled();) turn(end - now);
 }
 
-static void openAll(void) {
+void openAll(void) {
     uint64_t end = monotonicNow() + 300 * second;  // handshakes take a slow server a while
     fillOpenings();
     while (openCount < options.connections && !statistics.errors && monotonicNow() < end) turn(second / 10);
@@ -547,6 +562,7 @@ static void prepare(void) {
         maskedBody[i] = plainBody[i] ^ maskKey[i & 3];
     }
     if (options.authority) prepareTLS();
+    if (options.mode == modeFanout) prepareFanout();
     if (options.compression) prepareDeflate();
     if (!options.untilEof) return;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
@@ -563,6 +579,7 @@ int main(int argc, char **argv) {
     case modeIdle: runIdle(); break;
     case modeTrap: runTrap(); break;
     case modeNeverRead: runNeverRead(); break;
+    case modeFanout: openAll(); runFanout(); break;
     }
     printReport(openCount);
     return statistics.errors ? 1 : 0;

@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum mode { modeEcho, modeRate, modeConnect, modeIdle, modeTrap, modeNeverRead };
+enum mode { modeEcho, modeRate, modeConnect, modeIdle, modeTrap, modeNeverRead, modeFanout };
 enum state { stateClosed, stateConnecting, stateSecuring, stateUpgrading, stateOpen, stateClosing };
 enum compression { compressionOff, compressionNoTakeover, compressionTakeover };
 enum opcode { opcodeText = 1, opcodeBinary = 2, opcodeClose = 8, opcodePing = 9, opcodePong = 10 };
 
-enum { serverPidCountMax = 8 };
+enum { serverPidCountMax = 8, sequenceByteCount = 8, publisherCountMax = 256 };
+
+static const uint64_t second = 1000000000;  // in nanoseconds
 
 struct options {
     enum mode mode;
@@ -19,7 +21,7 @@ struct options {
     const char *authority;  // PEM file; with it the connections are TLS
     enum compression compression;
     int port, serverPids[serverPidCountMax], serverPidCount;
-    size_t connections, size, inFlight, count;
+    size_t connections, publishers, size, inFlight, count;
     double seconds, warmUp;
     uint64_t rate;  // messages a second over all connections
     bool isText, untilEof, noEcho, resumes;
@@ -29,6 +31,7 @@ struct statistics {
     uint64_t sent, received, unsent;  // whole run
     uint64_t cycles;                  // connect, echo, close: completed
     uint64_t resumed;                 // … of them with a TLS session of an earlier one
+    uint64_t messages;                // to all subscribers, delivered to every one
     uint64_t traps, restarts, closes, stalls, errors;
     uint64_t bytesSent, bytesReceived;  // of WebSocket and HTTP, before TLS
     uint64_t compressed;                // echoes that came compressed
@@ -58,6 +61,26 @@ void endMeasuring(void);
 void recordLatency(uint64_t nanoseconds);
 void printReport(size_t openCount);
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// loadgen.c
+extern struct connection *connections;
+extern uint8_t *plainBody;  // what each message carries behind its sequence number
+extern bool isSending;
+void openAll(void);
+/// One wait for events, in nanoseconds at most, and their handling.
+void turn(uint64_t timeout);
+void runFor(double seconds);
+void queueMessage(struct connection *c, uint64_t now);
+void flush(struct connection *c);
+void failConnection(struct connection *c, const char *what);
+/// From here on an event comes only for what arrives after all was read.
+void watchEdges(struct connection *c);
+
+// fanout.c
+void prepareFanout(void);
+void runFanout(void);
+void receiveDelivery(struct connection *c, const uint8_t *payload, size_t byteCount, uint64_t now);
+void flushPublishers(void);
 
 // tls.c
 enum handshake { handshakeDone, handshakeReads, handshakeWrites, handshakeFailed };

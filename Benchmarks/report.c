@@ -130,12 +130,14 @@ void printReport(size_t openCount) {
                                          statistics.sent - statistics.received);
     if (options.mode == modeTrap) printf("\"traps\":%lu,\"restarts\":%lu,\"stalls\":%lu,", statistics.traps,
                                          statistics.restarts, statistics.stalls);
+    if (options.mode == modeFanout) printf("\"publishers\":%zu,\"in_flight\":%zu,\"messages\":%lu,", options.publishers,
+                                           options.inFlight, atEnd.messages - atBegin.messages);
     printf("\"sent\":%lu,\"received\":%lu,\"bytes_sent\":%lu,\"closes\":%lu,\"last_close_code\":%u,\"errors\":%lu}\n",
            statistics.sent, statistics.received, statistics.bytesSent, statistics.closes, statistics.lastCloseCode,
            statistics.errors);
 }
 
-static const char *const modeNames[] = {"echo", "rate", "connect", "idle", "trap", "neverread"};
+static const char *const modeNames[] = {"echo", "rate", "connect", "idle", "trap", "neverread", "fanout"};
 
 static const struct option longOptions[] = {
     {"connections", required_argument, NULL, 'c'}, {"size", required_argument, NULL, 'b'},
@@ -145,7 +147,7 @@ static const struct option longOptions[] = {
     {"say", required_argument, NULL, 'y'},         {"text", no_argument, NULL, 't'},
     {"until-eof", no_argument, NULL, 'e'},         {"no-echo", no_argument, NULL, 'q'},
     {"tls", required_argument, NULL, 'a'},         {"resume", no_argument, NULL, 'u'},
-    {"compress", required_argument, NULL, 'z'},
+    {"compress", required_argument, NULL, 'z'},   {"publishers", required_argument, NULL, 'P'},
     {NULL, 0, NULL, 0},
 };
 
@@ -157,6 +159,7 @@ static void setOption(int letter) {
     case 's': options.seconds = strtod(optarg, NULL); break;
     case 'w': options.warmUp = strtod(optarg, NULL); break;
     case 'r': options.rate = strtoul(optarg, NULL, 10); break;
+    case 'P': options.publishers = strtoul(optarg, NULL, 10); break;
     case 'n': options.count = strtoul(optarg, NULL, 10); break;
     case 'p':
         if (options.serverPidCount == serverPidCountMax) fail("too many processes");
@@ -177,6 +180,7 @@ static void setOption(int letter) {
 }
 
 void parseOptions(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], "fanout")) options.connections = 5000, options.size = 100;
     for (int letter; (letter = getopt_long(argc, argv, "", longOptions, NULL)) != -1;) setOption(letter);
     if (argc - optind != 4) fail("usage: loadgen MODE HOST PORT PATH [options]; the head of loadgen.c tells them");
     options.modeName = argv[optind], options.host = argv[optind + 1], options.path = argv[optind + 3];
@@ -187,4 +191,10 @@ void parseOptions(int argc, char **argv) {
     options.mode = mode;
     if (!options.connections || !options.inFlight || !options.rate) fail("connections, in-flight and rate start at 1");
     if (options.size > 1000000) fail("--size is at most 1000000 bytes");
+    if (options.mode != modeFanout) return;
+    if (options.compression) fail("fanout knows no --compress");
+    if (options.size < sequenceByteCount) fail("--size is at least %d bytes for fanout", sequenceByteCount);
+    if (!options.publishers || options.publishers > publisherCountMax)
+        fail("--publishers is 1 to %d", publisherCountMax);
+    options.connections += options.publishers;
 }

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 
 import servers
+from quantities import TIMES, Unit, spread
 from servers import BenchError
 
 ONE_CORE, TWO_CORES = servers.SERVER_CORE, f"{servers.SERVER_CORE},{servers.GENERATOR_CORE}"
@@ -116,11 +117,11 @@ def median_ratio(over, under):
 
 
 def quantity(figures, unit):
-    return f"{statistics.median(figures):,.{1 if unit == 'ns' else 0}f} {unit}" if figures else "–"
+    return spread(figures, Unit(f" {unit}", is_whole=unit == "B"))
 
 
 def verdict(ratio, target):
-    return ["–" if ratio is None else f"{ratio:.2f} x", target]
+    return [TIMES.text(ratio), target]
 
 
 def compared_rows(results):

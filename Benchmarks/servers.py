@@ -3,6 +3,7 @@
 
 A server is named by its program and what it is started with: roost, roost+tls, roost+tls+deflate, nginx+tls (nginx that
 ends TLS in front of a plain roost), node+deflate (no context takeover, level 1), node+default (ws's own settings).
+These have rooms at /broadcast/ROOM: roost, node+broadcast, erlang, nchan (nginx with it), uws (uWebSockets).
 """
 import contextlib
 import json
@@ -20,12 +21,16 @@ LOADGEN = HERE / ".build" / "loadgen"
 ERLANG_CODE = HERE / ".build" / "erlang"
 ROOST = pathlib.Path(os.environ.get("ROOST_BINARY", ROOT / ".build" / "release" / "roost"))
 ROOST_BENCH = pathlib.Path(os.environ.get("ROOST_BENCH_BINARY", ROOT / ".build" / "release" / "roost-bench"))
+LOADTEST = pathlib.Path(os.environ.get("LOADTEST_BINARY", ROOT / ".build" / "release" / "loadtest"))
 NIO = HERE / "NIOEcho" / ".build" / "release" / "NIOEcho"
-NODE_ECHO = HERE / "node" / "ws_echo.js"
+NODE_ECHO, NODE_BROADCAST = HERE / "node" / "ws_echo.js", HERE / "node" / "ws_broadcast.js"
+PYTHON = ROOT / ".build" / "venv" / "bin" / "python"
+UWS_BROADCAST = HERE / "python" / "uws_broadcast.py"
 NODE_PATH = "/usr/share/nodejs:/usr/lib/nodejs"  # where Debian puts node-ws; a node from elsewhere does not look there
 CERTIFICATE = HERE / ".build" / "certificate"
 CHAIN, KEY, AUTHORITY = (CERTIFICATE / name for name in ("localhost.pem", "localhost.key", "ca.pem"))
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+NCHAN = pathlib.Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 SERVER_CORE, GENERATOR_CORE = "0", "1"
 START_DEADLINE_SECONDS = 10
 STOP_DEADLINE_SECONDS = 5
@@ -42,6 +47,8 @@ def absences():
         "nio": (NIO.exists(), "not built: make bench-tools"),
         "erlang": (shutil.which("erl") and (ERLANG_CODE / "ws_echo.beam").exists(), "not built: make bench-tools"),
         "nginx": (NGINX and ROOST.exists(), "not installed: apt-get install nginx"),
+        "nchan": (NGINX and NCHAN.exists(), "not installed: apt-get install nginx libnginx-mod-nchan"),
+        "uws": (has_socketify(), "not installed: make bench-tools"),
         "node": (has_node_ws(), "not installed: apt-get install nodejs node-ws"),
     }
     return {name: reason for name, (is_there, reason) in found.items() if not is_there}
@@ -55,10 +62,15 @@ def has_node_ws():
     return found.returncode == 0
 
 
+def has_socketify():
+    return PYTHON.exists() and subprocess.run([PYTHON, "-c", "import socketify"], capture_output=True,
+                                              stdin=subprocess.DEVNULL).returncode == 0
+
+
 def available():
     """The programs that are built or installed here, in the order of the table."""
     missing = absences()
-    return [name for name in ("roost", "nio", "erlang", "nginx", "node") if name not in missing]
+    return [name for name in ("roost", "nio", "erlang", "nginx", "nchan", "uws", "node") if name not in missing]
 
 
 def program(name):
@@ -74,6 +86,12 @@ def command(name, port, demo):
         return line + (["--tls-chain", CHAIN, "--tls-key", KEY] if with_tls else []) + (["--demo"] if demo else [])
     if kind == "nio":
         return [NIO, str(port), "1"]
+    if kind == "nchan":
+        return nchan_command(port)
+    if kind == "uws":
+        return [PYTHON, UWS_BROADCAST, str(port)]
+    if kind == "node" and "broadcast" in features:
+        return ["node", NODE_BROADCAST, str(port)]
     if kind == "node":
         deflate = [mode for feature, mode in (("deflate", "lean"), ("default", "default")) if feature in features]
         return ["node", NODE_ECHO, str(port), *(["--tls", CHAIN, KEY] if with_tls else []),
@@ -83,20 +101,7 @@ def command(name, port, demo):
 
 def nginx_command(port, backend_port):
     """nginx with one worker that ends TLS and proxies WebSockets to `backend_port`, with its defaults otherwise."""
-    home = HERE / ".build" / "nginx"
-    home.mkdir(parents=True, exist_ok=True)
-    temporary = "".join(f"  {kind}_temp_path {home}/{kind};\n"
-                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    (home / "nginx.conf").write_text(f"""daemon off;
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid {home}/nginx.pid;
-error_log stderr error;
-events {{ worker_connections 20000; }}
-http {{
-{temporary}  access_log off;
-  server {{
-    listen 127.0.0.1:{port} ssl backlog=4096;
+    return nginx_with(f"""    listen 127.0.0.1:{port} ssl backlog=4096;
     ssl_certificate {CHAIN};
     ssl_certificate_key {KEY};
     ssl_protocols TLSv1.2 TLSv1.3;
@@ -107,7 +112,36 @@ http {{
       proxy_set_header Connection upgrade;
       proxy_set_header Host $host;
       proxy_read_timeout 1h;
-    }}
+    }}""")
+
+
+def nchan_command(port):
+    """nginx with nchan: one worker, and no message is kept, which is its fastest way."""
+    return nginx_with(rf"""    listen 127.0.0.1:{port} backlog=4096;
+    location ~ ^/broadcast/(\w+)$ {{
+      nchan_pubsub websocket;
+      nchan_channel_id $1;
+      nchan_store_messages off;
+      nchan_subscriber_first_message newest;
+    }}""", f"load_module {NCHAN};\n")
+
+
+def nginx_with(server, head=""):
+    """The command line of nginx with one worker and one server."""
+    home = HERE / ".build" / "nginx"
+    home.mkdir(parents=True, exist_ok=True)
+    temporary = "".join(f"  {kind}_temp_path {home}/{kind};\n"
+                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (home / "nginx.conf").write_text(f"""{head}daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {home}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 20000; }}
+http {{
+{temporary}  access_log off;
+  server {{
+{server}
   }}
 }}
 """)

@@ -1,11 +1,13 @@
 %% A small WebSocket server on gen_tcp, or ssl, one process per connection: the BEAM beside Roost when handlers spin.
-%% It echoes on every path but /demo/spin, whose handler echoes until it is sent the text `go` and then loops forever.
+%% It echoes on every path but two. The handler of /demo/spin echoes until it is sent the text `go` and then loops
+%% forever. What comes on /broadcast/ROOM goes to all others there, framed once, as messages of the members of a pg.
 %% Run: erl -noshell +S 1:1 -pa DIR -run ws_echo main PORT [CHAIN KEY]
 -module(ws_echo).
 -export([main/1, accept/2, connection/2]).
 
 -define(GUID, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").
 -define(SPIN_PATH, <<"/demo/spin">>).
+-define(ROOM_PATH, <<"/broadcast/", _/binary>>).
 
 main([Port]) ->
     serve(gen_tcp, Port, []);
@@ -14,6 +16,7 @@ main([Port, Chain, Key]) ->
     serve(ssl, Port, [{certfile, Chain}, {keyfile, Key}, {versions, ['tlsv1.3']}]).
 
 serve(Transport, Port, Options) ->
+    {ok, _} = pg:start_link(),
     {ok, Listener} = Transport:listen(list_to_integer(Port), [
         binary, {ip, {127, 0, 0, 1}}, {active, false}, {packet, http_bin}, {reuseaddr, true},
         {nodelay, true}, {backlog, 4096} | Options
@@ -50,7 +53,11 @@ upgrade(Socket) ->
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
         Accept, "\r\n\r\n"
     ]),
+    ok = join(Path),
     wait(Socket, Path, <<>>).
+
+join(?ROOM_PATH = Path) -> pg:join(Path, self());
+join(_) -> ok.
 
 key(Socket, Key) ->
     case recv(Socket, 0, 5000) of
@@ -62,11 +69,26 @@ key(Socket, Key) ->
 
 wait(Socket, Path, Rest) ->
     ok = setopts(Socket, [{active, once}]),
+    await(Socket, Path, Rest).
+
+await(Socket, Path, Rest) ->
     receive
+        {broadcast, Frame} -> deliver(Socket, Path, Rest, [Frame]);
         {Kind, _, Data} when Kind =:= tcp orelse Kind =:= ssl, Rest =:= <<>> -> frames(Socket, Path, Data, []);
         {Kind, _, Data} when Kind =:= tcp; Kind =:= ssl -> frames(Socket, Path, <<Rest/binary, Data/binary>>, []);
         {Kind, _} when Kind =:= tcp_closed; Kind =:= ssl_closed -> ok;
         {Kind, _, _} when Kind =:= tcp_error; Kind =:= ssl_error -> ok
+    end.
+
+%% Sends what has come for this client so far at once.
+deliver(Socket, Path, Rest, Frames) ->
+    receive
+        {broadcast, Frame} -> deliver(Socket, Path, Rest, [Frame | Frames])
+    after 0 ->
+        case send(Socket, lists:reverse(Frames)) of
+            ok -> await(Socket, Path, Rest);
+            {error, _} -> close(Socket)
+        end
     end.
 
 recv({Transport, Socket}, Count, Timeout) -> Transport:recv(Socket, Count, Timeout).
@@ -96,6 +118,10 @@ frames(Socket, Path, Incomplete, Out) ->
     end.
 
 frame(_Socket, ?SPIN_PATH, 1, <<"go">>, _Rest, _Out) -> spin(0);
+frame(Socket, ?ROOM_PATH = Path, Opcode, Payload, Rest, Out) when Opcode =:= 1; Opcode =:= 2 ->
+    Message = {broadcast, iolist_to_binary(encode(Opcode, Payload))},
+    _ = [Pid ! Message || Pid <- pg:get_members(Path), Pid =/= self()],
+    frames(Socket, Path, Rest, Out);
 frame(Socket, Path, Opcode, Payload, Rest, Out) when Opcode =:= 1; Opcode =:= 2 ->
     frames(Socket, Path, Rest, [encode(Opcode, Payload) | Out]);
 frame(Socket, Path, 9, Payload, Rest, Out) ->
