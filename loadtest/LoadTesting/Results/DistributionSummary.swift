@@ -24,6 +24,11 @@ package struct DistributionSummary: Sendable, Equatable {
         values = Self.percentiles.map { histogram.valueAtPercentile($0.percent) }
     }
 
+    /// That many percent of the values are not above this one; 0 where nothing was measured.
+    static func value(_ histogram: NanosecondHistogram, _ percent: Double) -> UInt64 {
+        histogram.valueAtPercentile(percent)
+    }
+
     /// The value of one of the percentiles.
     package func value(_ name: String) -> UInt64 {
         zip(Self.percentiles, values).first { $0.0.name == name }?.1 ?? 0
