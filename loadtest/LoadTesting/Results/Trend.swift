@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Histogram
+
 /// The straight line through values over time that least squares fit best.
 package struct Trend: Sendable, Equatable {
     package let perHour: Double
