@@ -40,7 +40,8 @@ private struct Foreign: CustomTestStringConvertible, Sendable {
         Foreign(
             "two digits",
             """
-            HISTFAAAAJp4nJNpmSzMwMBQxQABTFCaEURcm7yEwf4DRMCT6TYjy0ImtpuMHIsZuap5SvkSBbyFQkVcxYwlzKWsZWzlFBWUlVRV1NW0NbS1\
+            HISTFAAAAJp4nJNpmSzMwMBQxQABTFCaEURcm7yEwf4DRMCT6TYjy0ImtpuMHIsZuap5SvkSBbyFQkVc\
+            xYwlzKWsZWzlFBWUlVRV1NW0NbS1\
             xHXE9SQNJI2kTaTNZC3kraRteO0EHfidBF0E3QQ9BL2EfYT9RAOEg0RDuMM4I7ijOGO447gTuJO4U7jTeDO4s3hzePN4C3iL+Et4ywBXsRyg
             """,
             NanosecondHistogram(highestTrackableValue: 3_600_000_000, numberOfSignificantValueDigits: .two),
@@ -48,7 +49,8 @@ private struct Foreign: CustomTestStringConvertible, Sendable {
         Foreign(
             "a unit of 1000",
             """
-            HISTFAAAAIZ4nJNpmSzMwMCQzAABzFDqBRC7GexYwGD/ASLCyMTJIsgmySHPpcmjz2cpYC/kLuIvFi4RL5Uqky9XrlCr1Mqo0s+oNpVRYy6j1lJG\
+            HISTFAAAAIZ4nJNpmSzMwMCQzAABzFDqBRC7GexYwGD/ASLCyMTJIsgmySHPpcmjz2cpYC/kLuIvFi4R\
+            L5Uqky9XrlCr1Mqo0s+oNpVRYy6j1lJG\
             nbWMelsZDXYzGh1lNDnNaHaV0eI2o9VjRpvXjHZfGR1WMzrVu7QyurUzenQzek1k9JnM6AcAuWwe7A==
             """,
             NanosecondHistogram(

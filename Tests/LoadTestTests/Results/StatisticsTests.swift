@@ -18,13 +18,13 @@ import Testing
     @Test("a ratio and its interval are those of Student's test on logarithms, computed by other means")
     func ratio() throws {
         let estimate = try #require(RatioEstimate([100, 100, 100, 100], [120, 125, 130, 122]))
-        #expect(abs(estimate.ratio - 1.241940) < 1e-5)
+        #expect(abs(estimate.ratio - 1.241934) < 1e-5)
         let interval = try #require(estimate.interval)
-        #expect(abs(interval.lowerBound - 1.173960) < 1e-4)
-        #expect(abs(interval.upperBound - 1.313857) < 1e-4)
-        #expect(estimate.sentence(.rate, a: "A", b: "B") == "B is 1.24 times as fast as A (95 % CI 1.17 to 1.31)")
+        #expect(abs(interval.lowerBound - 1.175086) < 1e-4)
+        #expect(abs(interval.upperBound - 1.312585) < 1e-4)
+        #expect(estimate.sentence(.rate, a: "A", b: "B") == "B is 1.24 times as fast as A (95 % CI 1.18 to 1.31)")
         #expect(
-            estimate.sentence(.duration, a: "A", b: "B") == "B takes 1.24 times as long as A (95 % CI 1.17 to 1.31)")
+            estimate.sentence(.duration, a: "A", b: "B") == "B takes 1.24 times as long as A (95 % CI 1.18 to 1.31)")
     }
 
     @Test("pairs that drift together show the difference that single values hide")

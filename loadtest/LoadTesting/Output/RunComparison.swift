@@ -53,11 +53,12 @@ package enum RunComparison {
         return index < 26 ? letter : "\(letter)\(index / 26)"
     }
 
-    /// Nil where no run has the figure.
+    /// Nil where no run has the figure, or it is zero in all; that there were no errors is worth a row.
     private static func row(_ figure: Figure, _ first: RunFigures, _ others: [RunFigures]) -> [String]? {
         let base = figure.value(first)
         let values = others.map(figure.value)
-        guard base != nil || values.contains(where: { $0 != nil }) else { return nil }
+        let hasSome = ([base] + values).contains { ($0 ?? 0) != 0 }
+        guard hasSome || figure.name == "errors" else { return nil }
         var cells = [figure.name, base.map(figure.format) ?? "-"]
         for value in values {
             cells.append(value.map(figure.format) ?? "-")
@@ -86,10 +87,10 @@ package enum RunComparison {
     private static var rates: [Figure] {
         [
             Figure(name: "connected", isMoreBetter: true, value: { Double($0.connectedCount) }, format: whole),
-            Figure(name: "completed/s", isMoreBetter: true, value: { positive($0.rate) }, format: whole),
-            Figure(name: "sent/s", isMoreBetter: true, value: { positive($0.perSecond(\.sent)) }, format: whole),
+            Figure(name: "completed/s", isMoreBetter: true, value: { $0.rate }, format: whole),
+            Figure(name: "sent/s", isMoreBetter: true, value: { $0.perSecond(\.sent) }, format: whole),
             Figure(
-                name: "received/s", isMoreBetter: true, value: { positive($0.perSecond(\.received)) }, format: whole),
+                name: "received/s", isMoreBetter: true, value: { $0.perSecond(\.received) }, format: whole),
         ]
     }
 
@@ -122,7 +123,7 @@ package enum RunComparison {
 
     private static func count(_ name: String, _ path: any KeyPath<Counters, Int> & Sendable) -> Figure {
         Figure(
-            name: name, isMoreBetter: false, value: { positive(Double($0.wholeTotal.counters[keyPath: path])) },
+            name: name, isMoreBetter: false, value: { Double($0.wholeTotal.counters[keyPath: path]) },
             format: whole)
     }
 
@@ -132,7 +133,7 @@ package enum RunComparison {
                 name: "server CPU", isMoreBetter: nil, value: { $0.server.cpuSeconds },
                 format: { Format.decimal($0, digits: 2) + " s" }),
             Figure(
-                name: "completed/CPU s", isMoreBetter: true, value: { $0.completedPerCPUSecond.flatMap(positive) },
+                name: "completed/CPU s", isMoreBetter: true, value: { $0.completedPerCPUSecond },
                 format: whole),
             Figure(
                 name: "memory/connection", isMoreBetter: false, value: { $0.server.bytesPerConnection["anonymous"] },
@@ -141,5 +142,4 @@ package enum RunComparison {
     }
 
     private static func whole(_ value: Double) -> String { Format.wholeNumber(value) }
-    private static func positive(_ value: Double) -> Double? { value > 0 ? value : nil }
 }

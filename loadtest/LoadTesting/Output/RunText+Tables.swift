@@ -59,9 +59,13 @@ extension RunText {
             rows.append(("p99 of each interval", trend.text { Format.duration(nanoseconds: UInt64(min($0, 1e18))) }))
         }
         if let trend = Trend.serverMemory(figures.record) {
-            rows.append(("server memory", trend.text { Format.bytes(Int(min($0, 1e18))) }))
+            rows.append(("server memory", trend.text(bytes)))
         }
         return rows.isEmpty ? "" : "\n  trend\n" + TextTable.pairs(rows.map { ("  \($0.0)", $0.1) })
+    }
+
+    private static func bytes(_ value: Double) -> String {
+        value < 1_048_576 ? Format.bytes(Int(value)) : Format.decimal(value / 1_048_576, digits: 1) + " MiB"
     }
 
     static func warnings(_ record: RunRecord) -> String {

@@ -20,7 +20,7 @@ package enum HistogramCodec {
     private static let headerByteCount = 40
     /// An LEB128 number takes no more: the ninth byte has eight bits of it.
     private static let numberByteCountMax = 9
-    /// 8 MiB of counts. Three digits over all values take 55,296 slots, four digits up to an hour in nanoseconds 475,136.
+    /// 8 MiB of counts. Three digits over all values take 55,296 slots, four up to an hour in nanoseconds 475,136.
     private static let slotCountMax = 1 << 20
     /// Of the encoded histogram, that no bytes may exceed; deflate does not make numbers much longer.
     private static let byteCountMax = slotCountMax * numberByteCountMax * 2

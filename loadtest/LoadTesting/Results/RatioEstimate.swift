@@ -14,7 +14,7 @@ package struct RatioEstimate: Sendable, Equatable {
     package let interval: ClosedRange<Double>?
     package let roundCount: Int
 
-    /// Of `b` to `a`, round by round. Nil without rounds, where their counts differ, or where a value is not above zero.
+    /// Of `b` to `a`, round by round. Nil without rounds, where their counts differ, or where a value is not above 0.
     package init?(_ a: [Double], _ b: [Double]) {
         guard !a.isEmpty, a.count == b.count, (a + b).allSatisfy({ $0 > 0 && $0.isFinite }) else { return nil }
         let logarithms = zip(a, b).map { log($1) - log($0) }

@@ -71,8 +71,8 @@ package struct RunFigures: Sendable {
     /// Messages that were sent and have not been answered by the end.
     package var unansweredCount: Int { max(wholeTotal.counters.sent - wholeTotal.counters.completed, 0) }
 
-    /// Errors for each hundred messages that were due (or sent, where there is no schedule), or connections begun, where
-    /// there are no messages.
+    /// Errors for each hundred messages that were due (or sent, where there is no schedule); of connections begun,
+    /// where there are no messages.
     package var errorPercent: Double? {
         let counters = wholeTotal.counters
         let base = counters.due > 0 ? counters.due : counters.sent > 0 ? counters.sent : counters.started

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Histogram
+
 /// A condition under which a run counts as failed: `p99>5ms`, `errors>0`, `chat:connect.p99 >= 1s`.
 ///
 /// `[GROUP:]METRIC OPERATOR NUMBER[UNIT]`.
@@ -173,13 +175,12 @@ extension Threshold {
         }
 
         private static func value(_ histogram: NanosecondHistogram, _ statistic: String, _ percent: Double?) -> Value {
-            let summary = DistributionSummary(histogram)
-            guard summary.count > 0 else { return .nothing }
+            guard histogram.totalCount > 0 else { return .nothing }
             if let percent { return .value(Double(DistributionSummary.value(histogram, percent))) }
             switch statistic {
-            case "min": return .value(Double(summary.min))
-            case "mean": return .value(summary.mean)
-            default: return .value(Double(summary.max))  // the parser knows no other
+            case "min": return .value(Double(histogram.min))
+            case "mean": return .value(HistogramSlots(histogram).mean)
+            default: return .value(Double(histogram.maxRecorded))  // the parser knows no other
             }
         }
     }
