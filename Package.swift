@@ -78,7 +78,7 @@ let package = Package(
         .target(
             name: "LoadTesting",
             dependencies: [
-                "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket",
+                "CZlib", "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -92,7 +92,7 @@ let package = Package(
         .testTarget(
             name: "LoadTestTests",
             dependencies: [
-                "LoadTesting", "Roost", .product(name: "Histogram", package: "hdrhistogram-swift"),
+                "CZlib", "LoadTesting", "Roost", .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),

@@ -90,6 +90,15 @@ enum Format {
         return result
     }
 
+    /// As many in each second.
+    static func perSecond(_ value: Double) -> String { wholeNumber(value) + "/s" }
+
+    /// Small numbers with digits behind the point, so that they say something.
+    static func wholeNumber(_ value: Double) -> String {
+        guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
+        return abs(value) < 10 && value != value.rounded() ? decimal(value, digits: 2) : grouped(Int(value.rounded()))
+    }
+
     static func decimal(_ value: Double, digits: Int) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
         var scale = 1.0

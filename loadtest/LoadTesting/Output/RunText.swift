@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Histogram
+
+/// A run's figures for people: at most 100 columns, no colour.
+package enum RunText {
+    package static func text(_ figures: RunFigures, verdicts: [ThresholdVerdict] = []) -> String {
+        TextTable.wrapped(figures.scenario.rawValue + " ", figures.url, continued: TextTable.indent)
+            + TextTable.pairs(rows(figures)) + groupTable(figures) + distributionTable(figures)
+            + trends(figures) + warnings(figures.record) + errors(figures.record) + verdictLines(verdicts)
+    }
+
+    // MARK: What was done
+
+    private static func rows(_ figures: RunFigures) -> [(String, String)] {
+        var rows = [("connections", connections(figures))]
+        if figures.seconds > 0 { rows.append(("measured", measured(figures))) }
+        switch figures.scenario {
+        case .echo, .soak: rows += messages(figures) + roundTrips(figures)
+        case .rate: rows += messages(figures) + schedule(figures)
+        case .idle: rows += connecting(figures)
+        case .ramp, .churn: rows += connecting(figures) + ends(figures)
+        case .fanout: rows += deliveries(figures)
+        case .storm: rows += returns(figures)
+        case .slow: rows += traffic(figures) + ends(figures)
+        case .mixed: rows += roundTrips(figures)
+        }
+        return rows + server(figures) + memory(figures) + generator(figures)
+    }
+
+    private static func connections(_ figures: RunFigures) -> String {
+        let counters = figures.wholeTotal.counters
+        var text =
+            "\(Format.grouped(figures.connectedCount)) of \(Format.grouped(figures.record.plan.clientCount)) opened"
+        if case .echo(let plan)? = figures.record.plan.groups.first?.behaviour, figures.record.plan.groups.count == 1 {
+            text += ", each with \(plan.inFlight) in flight"
+        }
+        if counters.failed > 0 { text += ", \(Format.grouped(counters.failed)) attempts failed" }
+        return text
+    }
+
+    private static func measured(_ figures: RunFigures) -> String {
+        let workers = figures.record.workerCount
+        return Format.decimal(figures.seconds, digits: 2) + " s"
+            + (workers > 1 ? " with \(workers) workers" : "")
+            + (figures.record.wasInterrupted ? ", until it was interrupted" : "")
+    }
+
+    private static func messages(_ figures: RunFigures) -> [(String, String)] {
+        guard case .echo(let plan)? = figures.record.plan.groups.first?.behaviour else { return [] }
+        return [("messages", "\(size(plan.size)), \(plan.isText ? "text" : "binary")")]
+    }
+
+    private static func size(_ size: SizeDistribution) -> String {
+        switch size {
+        case .fixed(let byteCount): "\(Format.grouped(byteCount)) B"
+        case .uniform(let least, let most): "\(Format.grouped(least)) to \(Format.grouped(most)) B"
+        case .exponential(let mean, let most):
+            "\(Format.wholeNumber(mean)) B on average (exponential), at most \(Format.grouped(most)) B"
+        case .lognormal(let median, _, let most):
+            "\(Format.wholeNumber(median)) B in the middle (lognormal), at most \(Format.grouped(most)) B"
+        case .choice(let sizes): sizes.map { Format.grouped($0.byteCount) }.joined(separator: ", ") + " B"
+        }
+    }
+
+    /// What a completed one is called.
+    static func noun(_ scenario: Scenario) -> String {
+        switch scenario {
+        case .echo, .soak, .rate, .mixed, .storm: "round trips"
+        case .idle, .ramp, .churn: "handshakes"
+        case .fanout: "deliveries"
+        case .slow: "messages"
+        }
+    }
+
+    private static func roundTrips(_ figures: RunFigures) -> [(String, String)] {
+        guard figures.measuredTotal.counters.completed > 0 else { return [] }
+        return [
+            ("round trips", Format.grouped(figures.measuredTotal.counters.completed)),
+            ("rate", Format.wholeNumber(figures.rate) + " round trips/s"), payload(figures),
+        ]
+    }
+
+    private static func payload(_ figures: RunFigures) -> (String, String) {
+        let (sent, received) = (figures.perSecond(\.sentByteCount), figures.perSecond(\.receivedByteCount))
+        return ("payload", "\(megabytes(sent)) MB/s sent, \(megabytes(received)) MB/s received")
+    }
+
+    private static func megabytes(_ byteCount: Double) -> String { Format.decimal(byteCount / 1e6, digits: 1) }
+
+    private static func schedule(_ figures: RunFigures) -> [(String, String)] {
+        let counters = figures.measuredTotal.counters
+        let share = counters.due > 0 ? Double(counters.sent) / Double(counters.due) * 100 : 0
+        return [
+            ("due", "\(Format.grouped(counters.due)), \(Format.perSecond(figures.perSecond(\.due)))"),
+            (
+                "sent",
+                "\(Format.grouped(counters.sent)), \(Format.perSecond(figures.perSecond(\.sent)))"
+                    + (counters.due > 0 ? ", \(Format.decimal(share, digits: 2)) % of what was due" : "")
+            ),
+            (
+                "answered",
+                "\(Format.grouped(counters.completed)), \(Format.perSecond(figures.rate)); "
+                    + "\(Format.grouped(figures.unansweredCount)) unanswered at the end"
+            ), payload(figures),
+        ]
+    }
+
+    private static func connecting(_ figures: RunFigures) -> [(String, String)] {
+        let intervals = figures.record.intervals.filter { interval in
+            interval.groups.contains { $0.counters.opened > 0 }
+        }
+        let seconds = intervals.reduce(0) { $0 + $1.seconds }
+        let opened = figures.wholeTotal.counters.opened
+        var rows: [(String, String)] = []
+        if seconds > 0 {
+            let rate = Format.wholeNumber(Double(opened) / seconds)
+            rows.append(
+                (
+                    "connecting",
+                    "\(Format.grouped(opened)) in \(Format.decimal(seconds, digits: 2)) s, \(rate) connections/s"
+                ))
+        }
+        if figures.scenario == .idle, let last = figures.record.intervals.last(where: { $0.phase == .measuring }) {
+            rows.append(("held", "\(Format.grouped(last.open.reduce(0, +))) open at the end"))
+        }
+        return rows
+    }
+
+    private static func ends(_ figures: RunFigures) -> [(String, String)] {
+        let counters = figures.measuredTotal.counters
+        guard counters.ended > 0 else { return [] }
+        let rate = Format.wholeNumber(figures.perSecond(\.ended))
+        return [("ended", "\(Format.grouped(counters.ended)) while it was measured, \(rate)/s")]
+    }
+
+    private static func deliveries(_ figures: RunFigures) -> [(String, String)] {
+        let (counters, whole) = (figures.measuredTotal.counters, figures.wholeTotal.counters)
+        return [
+            ("published", "\(Format.grouped(counters.sent)), \(Format.perSecond(figures.perSecond(\.sent)))"),
+            ("deliveries", "\(Format.grouped(counters.completed)), \(Format.perSecond(figures.rate))"),
+            ("lost", share(whole.lost, whole.completed + whole.lost)), ("twice", Format.grouped(whole.duplicated)),
+            ("out of order", Format.grouped(whole.reordered)), payload(figures),
+        ]
+    }
+
+    private static func share(_ count: Int, _ base: Int) -> String {
+        guard count > 0, base > 0 else { return Format.grouped(count) }
+        return "\(Format.grouped(count)), \(Format.decimal(Double(count) / Double(base) * 100, digits: 4)) %"
+    }
+
+    private static func returns(_ figures: RunFigures) -> [(String, String)] {
+        let counters = figures.wholeTotal.counters
+        return [
+            ("ended", Format.grouped(counters.ended)),
+            ("came back", "\(Format.grouped(counters.reconnected)) of \(Format.grouped(counters.ended))"),
+            ("refused", "\(Format.grouped(counters.failed)) of \(Format.grouped(counters.started)) attempts"),
+        ] + roundTrips(figures)
+    }
+
+    private static func traffic(_ figures: RunFigures) -> [(String, String)] {
+        let counters = figures.measuredTotal.counters
+        return [
+            ("sent", "\(Format.grouped(counters.sent)), \(Format.perSecond(figures.perSecond(\.sent)))"),
+            ("received", "\(Format.grouped(counters.received)), \(Format.perSecond(figures.perSecond(\.received)))"),
+            payload(figures),
+        ]
+    }
+
+    // MARK: What it took
+
+    private static func server(_ figures: RunFigures) -> [(String, String)] {
+        guard let seconds = figures.server.cpuSeconds else { return [] }
+        let share = figures.server.cpuShare.map { ", \(Format.decimal($0 * 100, digits: 0)) % of a core" } ?? ""
+        var rows = [("server CPU", Format.decimal(seconds, digits: 2) + " s" + share)]
+        if let each = figures.completedPerCPUSecond, each > 0 {
+            rows.append(("", "\(Format.wholeNumber(each)) \(noun(figures.scenario)) per CPU second"))
+        }
+        return rows
+    }
+
+    private static func memory(_ figures: RunFigures) -> [(String, String)] {
+        let server = figures.server
+        var rows: [(String, String)] = []
+        if let (byteCount, _) = server.anonymousGrowth, let each = server.bytesPerConnection["anonymous"] {
+            let each = Format.wholeNumber(each.rounded())
+            rows.append(("server memory", "\(Format.bytes(byteCount)) more, \(each) B for each connection"))
+        }
+        let others = ["resident", "proportional"].compactMap { kind in
+            server.bytesPerConnection[kind].map { "\(kind) \(Format.wholeNumber($0.rounded())) B" }
+        }
+        if !others.isEmpty { rows.append(("", "\(others.joined(separator: ", ")) for each")) }
+        let kernel = [("slab", "slabs"), ("socket", "socket buffers")].compactMap { kind, name in
+            server.bytesPerConnection[kind].map { "\(name) \(Format.wholeNumber($0.rounded())) B" }
+        }
+        if !kernel.isEmpty {
+            rows.append(("kernel memory", "\(kernel.joined(separator: ", ")) for each, both ends where both are here"))
+        }
+        return rows
+    }
+
+    private static func generator(_ figures: RunFigures) -> [(String, String)] {
+        var rows: [(String, String)] = []
+        let usage = figures.usage
+        if usage.count <= 4, !usage.isEmpty {
+            rows.append(("load tester", ReportParts.usage(usage.map(\.cpuShare), usage.map(\.waitShare))))
+        } else if let least = usage.map(\.cpuShare).min(), let most = usage.map(\.cpuShare).max() {
+            let wait = usage.map(\.waitShare).max() ?? 0
+            rows.append(
+                (
+                    "load tester",
+                    "\(usage.count) threads, \(percent(least)) to \(percent(most)) % of a core"
+                        + (wait >= 0.01 ? " (waited up to \(percent(wait)) %)" : "")
+                ))
+        }
+        if figures.scenario == .idle, let counts = figures.record.ownByteCounts,
+            let each = figures.generatorBytesPerConnection
+        {
+            let growth = Format.bytes(counts.after - counts.before)
+            let name = rows.isEmpty ? "load tester" : ""
+            rows.append((name, "\(growth) more, \(Format.wholeNumber(each.rounded())) B for each connection"))
+        }
+        return rows
+    }
+
+    private static func percent(_ share: Double) -> String { Format.decimal(share * 100, digits: 0) }
+    static func times(_ count: Int) -> String { count == 1 ? "once" : "\(Format.grouped(count)) times" }
+}
