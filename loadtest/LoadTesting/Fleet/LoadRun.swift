@@ -60,9 +60,9 @@ package final class LoadRun {
     }
 
     private func runPhases() async throws(LoadTestError) {
-        record.serverBefore = server?.sample
+        // The first sample is of before the first connection.
         try await step()
-        record.ownByteCountBefore = ownByteCount
+        let ownBefore = ownByteCount
         stepStart = .now
         for worker in workers { try await worker.connect() }
         if plan.connectsFirst { try await connectAll() }
@@ -71,8 +71,7 @@ package final class LoadRun {
         if plan.warmupSeconds > 0 { try await hold(.warmup, for: plan.warmupSeconds) }
         if plan.scenario == .storm { try await tell(.drop) }
         try await hold(.measuring, for: plan.durationSeconds)
-        record.serverAfter = server?.sample
-        record.ownByteCountAfter = ownByteCount
+        if let ownBefore, let ownAfter = ownByteCount { record.ownByteCounts = (ownBefore, ownAfter) }
         try await end()
     }
 

@@ -170,12 +170,9 @@ package struct RunRecord: Sendable {
     package var errors: [TestError]
     /// Where the load tester, and not the server, may have set the pace; and other doubts about the figures.
     package var warnings: [String]
-    /// The server before the first connection, and at the end of the measurement.
-    package var serverBefore: ServerSample?
-    package var serverAfter: ServerSample?
-    /// User-space memory of all workers together, at the same times. Bytes; nil: not known.
-    package var ownByteCountBefore: Int?
-    package var ownByteCountAfter: Int?
+    /// User-space memory of all workers together, in bytes: before the first connection, and at the end of the
+    /// measurement. nil: not known.
+    package var ownByteCounts: (before: Int, after: Int)?
     /// Ended by Ctrl-C.
     package var wasInterrupted: Bool
 
