@@ -16,7 +16,8 @@ extension Connection {
     /// `leave`, with the connection, and with the process when the handler crashes: a fresh handler joins again.
     ///
     /// Messages of a room, and what the handler itself sends, are in no order among each other. False when the
-    /// connection is closing, or in `RoomLimits.roomsPerConnectionMax` rooms; true also where it is in the room already.
+    /// connection is closing, or in `RoomLimits.roomsPerConnectionMax` rooms; true also where it is in this one
+    /// already.
     @discardableResult
     public func join(_ room: String, of rooms: Rooms) -> Bool {
         let connection = roomConnection

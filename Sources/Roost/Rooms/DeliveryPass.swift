@@ -82,7 +82,7 @@ final class DeliveryPass {
     /// The bit of a connection in `publisherFilter`: its address, multiplied by 2^64 over the golden ratio.
     @inline(__always)
     static func bit(_ address: UInt) -> UInt64 {
-        1 << (UInt64(address) &* 0x9E37_79B9_7F4A_7C15 &>> 58)
+        1 &<< ((UInt64(address) &* 0x9E37_79B9_7F4A_7C15) &>> 58)
     }
 
     /// Takes what is queued in `shard`. False where nothing is.
