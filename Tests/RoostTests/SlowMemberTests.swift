@@ -6,9 +6,11 @@ import RoostTestHandlers
 import RoostTestTLS
 import Testing
 
-/// A message that says which it is, all along.
+/// A message that says which it is, and is filled with it.
 private func numbered(_ number: Int, _ byteCount: Int) -> [UInt8] {
-    (0..<byteCount / 4).flatMap { _ in (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
+    var bytes = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: byteCount)
+    for index in 0..<4 { bytes[index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }
+    return bytes
 }
 
 private func number(_ frame: Frame) -> Int {
@@ -38,12 +40,14 @@ extension ServerTests {
             return found
         }
 
-        @Test("policy close: 1008 behind whole messages; the others get all", arguments: [1_000, 100_000], [false, true])
+        @Test(
+            "policy close: 1008 behind whole messages; the others get all", arguments: [1_000, 100_000], [false, true])
         func close(byteCount: Int, isSecure: Bool) async throws {
             let rooms = Rooms()
             let routes = roomRoutes(rooms) {
                 $0.outboundByteCountMax = 300_000
                 $0.pingInterval = .zero
+                $0.closeTimeout = .seconds(120)
             }
             try await withServer(
                 routes,
@@ -55,7 +59,7 @@ extension ServerTests {
                 let slow = try RawClient(server, "/in/a", receiveBuffer: 4_096, tls: tls)
                 let quick = try RawClient(server, "/in/a", tls: tls)
                 for client in [slow, quick] { #expect(try client.receive().string == "opened") }
-                let count = 16_000_000 / byteCount
+                let count = 10_000_000 / byteCount
                 try await flood(rooms, quick, count, byteCount)
                 try await eventually("dropped") { rooms.statistics.dropped > 0 }
                 var expected = 0
@@ -96,7 +100,7 @@ extension ServerTests {
                 let slow = try RawClient(server, "/in/a", receiveBuffer: 4_096, tls: tls)
                 let quick = try RawClient(server, "/in/a", tls: tls)
                 for client in [slow, quick] { #expect(try client.receive().string == "opened") }
-                let count = 16_000_000 / byteCount
+                let count = 10_000_000 / byteCount
                 try await flood(rooms, quick, count, byteCount)
                 let found = try numbers(slow, until: count - 1, byteCount)
                 #expect(found == Set(found).sorted())
@@ -126,7 +130,7 @@ extension ServerTests {
                 let figures = probe.events.last!.split(separator: " ").dropFirst().map { Int($0)! }
                 // What the kernels have taken is not more than a few megabytes.
                 #expect(figures[0] > 1_000_000 && figures[0] < count * (byteCount + 4))
-                #expect(figures[1] < 200_000, "its process holds \(figures[1]) bytes")
+                #expect(figures[1] > 0 && figures[1] < 200_000, "its process holds \(figures[1]) bytes")
                 #expect(try numbers(slow, until: count - 1, byteCount) == Array(0..<count))
                 try await eventually("nothing waits") {
                     try? slow.send("figures")

@@ -70,7 +70,7 @@ extension ConnectionRef {
                 process.wakeSelf()
             }
             sendOwedPong(process, scheduler)  // nothing follows the close frame
-            if state.flags.contains(.hasRoomFrames) { endRoomFrames(process, scheduler) }
+            endRooms(process, scheduler)
             unsafe withUnsafeTemporaryAllocation(
                 byteCount: FrameEncoder.controlPayloadByteCountMax, alignment: 8
             ) { buffer in
@@ -114,7 +114,7 @@ extension ConnectionRef {
             sendOwedPong(process, scheduler)
             flush(process, scheduler)
         }
-        if state.flags.contains(.hasRoomFrames) { endRoomFrames(process, scheduler) }
+        endRooms(process, scheduler)
         _ = state.closing.transportEnded()
         state.phase = state.outbound.isEmpty ? .closed : .lingering
         state.deadline = .now() + route.limits.closeTimeout

@@ -153,10 +153,10 @@ extension ConnectionRef {
         }
     }
 
-    /// Our close frame is about to leave, or the connection has ended: nothing of a room follows.
+    /// Gives up frames that wait, uncounted: the connection is closing.
     func endRoomFrames(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         guard let mine = unsafe state.rooms else { return }
-        dropRoomFrames(untilFreed: .max)
+        while firstRoomFrame != nil { removeFirstRoomFrame() }
         unsafe mine.pointee.pending.release(process, scheduler)
     }
 

@@ -120,12 +120,19 @@ extension ConnectionRef {
         room.rooms.leave(room)
     }
 
+    /// Nothing is sent to the client any more but what its handler has sent: our close frame is about to leave, or the
+    /// client has ended its side.
+    @inline(__always)
+    func endRooms(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        guard unsafe state.rooms != nil else { return }
+        leaveRooms(scheduler)
+        endRoomFrames(process, scheduler)
+    }
+
     /// The connection is over.
     func freeRooms(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         guard let mine = unsafe state.rooms else { return }
-        leaveRooms(scheduler)
-        dropRoomFrames(untilFreed: .max)
-        unsafe mine.pointee.pending.release(process, scheduler)
+        endRooms(process, scheduler)
         unsafe mine.pointee.full?.release()
         unsafe state.rooms = nil
         unsafe scheduler.free(
@@ -162,7 +169,7 @@ extension ConnectionRef {
     /// The room has more on its way than it may: what the client sends is left in its socket.
     private func hold(for room: Room, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         let mine = unsafe makeRooms(process, scheduler)
-        guard let drainCount = room.wait(process.pid) else { return }
+        guard let drainCount = room.wait(process) else { return }
         room.rooms.counters.publishersHeld.add(1, ordering: .relaxed)
         unsafe mine.pointee.full = Unmanaged.passRetained(room)
         unsafe mine.pointee.drainCount = drainCount
@@ -180,12 +187,5 @@ extension ConnectionRef {
         state.flags.subtract([.isHeldByRoom, .awaitsPong])
         state.lastReceived = scheduler.now
         process.wakeSelf()
-    }
-}
-
-extension ConnectionProcess {
-    /// Has the connection of `pid` look at what it waits for. Any thread.
-    static func poke(_ pid: Pid) {
-        if let process = unsafe Runtime.process(pid, of: operations) { Runtime.notify(process, .poke) }
     }
 }

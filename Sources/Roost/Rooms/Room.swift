@@ -21,7 +21,7 @@ internal import Synchronization
     let backlogByteCount = Atomic<Int>(0)
     /// Counts how often the backlog has come down to half of what it may be: those who waited go on.
     let drainCount = Atomic<UInt64>(0)
-    private let waiters = Mutex<[Pid]>([])
+    private let waiters = Mutex<[ProcessRef]>([])
 
     init(_ name: String, of rooms: Rooms, _ runtime: Runtime) {
         self.name = name
@@ -96,14 +96,14 @@ internal import Synchronization
 
     private var lowMark: Int { rooms.limits.backlogByteCountMax / 2 }
 
-    /// Notes that `pid` waits until the backlog is half of what it may be; nil when it is already, else what
+    /// Notes that `process` waits until the backlog is half of what it may be; nil when it is already, else what
     /// `drainCount` has by then grown past.
     ///
     /// The waiter is noted before the backlog is looked at; the deliverer lowers the backlog before it looks for
     /// waiters: one of them sees the other (B6).
-    func wait(_ pid: Pid) -> UInt64? {
+    func wait(_ process: ProcessRef) -> UInt64? {
         let count = waiters.withLock { waiters in
-            withoutOwner { waiters.append(pid) }
+            withoutOwner { waiters.append(process) }
             return drainCount.load(ordering: .relaxed)
         }
         return backlogByteCount.load(ordering: .sequentiallyConsistent) <= lowMark ? nil : count
@@ -116,6 +116,7 @@ internal import Synchronization
             waiters = []
             return taken
         }
-        for pid in waiting { ConnectionProcess.poke(pid) }
+        // One that has ended meanwhile, or is another, finds nothing.
+        for process in waiting { Runtime.notify(process, .poke) }
     }
 }
