@@ -22,6 +22,7 @@ package struct PrometheusText: Sendable {
         page.append(
             "roost_build_info", .gauge, "The version that runs, as a label.", [([("version", version)], 1)])
         page.appendListeners(statistics.listeners)
+        page.appendRooms(statistics.rooms)
         page.appendRuntime(statistics)
         page.appendSchedulers(statistics.schedulers)
         page.appendProcess(process)
@@ -72,6 +73,24 @@ package struct PrometheusText: Sendable {
             "roost_slow_consumer_episodes_total", .counter,
             "Times a client fell so far behind that messages were dropped."
         ) { $0.slowConsumerEpisodes }
+    }
+
+    private mutating func appendRooms(_ rooms: RoomStatistics) {
+        func family(_ name: String, _ kind: Kind, _ help: String, _ value: Int) {
+            append("roost_room\(name)", kind, help, [([], value)])
+        }
+        family("s", .gauge, "Rooms that have members.", rooms.rooms)
+        family("_members", .gauge, "Members of rooms.", rooms.members)
+        family("_messages_published_total", .counter, "Messages published in rooms.", rooms.published)
+        family(
+            "_messages_delivered_total", .counter, "Messages handed to members of rooms, each counted.",
+            rooms.delivered)
+        family(
+            "_messages_dropped_total", .counter, "Messages of rooms dropped for members that read too slowly.",
+            rooms.dropped)
+        family(
+            "_publishers_held_total", .counter, "Times a publisher was held up because its room was full.",
+            rooms.publishersHeld)
     }
 
     private mutating func appendRuntime(_ statistics: ServerStatistics) {

@@ -21,6 +21,7 @@ MODULES = [
     "crashes",
     "hogs",
     "slow",
+    "broadcast",
     "listening",
     "draining",
     "idle",

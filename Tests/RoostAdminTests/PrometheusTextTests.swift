@@ -33,6 +33,12 @@ import Testing
         statistics.processesAbandoned = 12
         statistics.leakedByteCount = 13
         statistics.processes = 14
+        statistics.rooms.rooms = 31
+        statistics.rooms.members = 32
+        statistics.rooms.published = 33
+        statistics.rooms.delivered = 34
+        statistics.rooms.dropped = 35
+        statistics.rooms.publishersHeld = 36
         var scheduler = SchedulerStatistics.zero
         scheduler.turns = 15
         scheduler.runningNanoseconds = 1_500_000_000
@@ -75,6 +81,12 @@ import Testing
             "roost_throttled_total{listener=\"127.0.0.1:9001\"} 26",
             "roost_messages_dropped_total{listener=\"127.0.0.1:9001\"} 3",
             "roost_slow_consumer_episodes_total{listener=\"127.0.0.1:9001\"} 2",
+            "roost_rooms 31",
+            "roost_room_members 32",
+            "roost_room_messages_published_total 33",
+            "roost_room_messages_delivered_total 34",
+            "roost_room_messages_dropped_total 35",
+            "roost_room_publishers_held_total 36",
             #"roost_connections_accepted_total{listener="unix:/run/\"a\\b\nc\".sock"} 1"#,
             "roost_traps_contained_total 11", "roost_processes_abandoned_total 12", "roost_leaked_bytes 13",
             "roost_processes 14", "roost_scheduler_turns_total{scheduler=\"0\"} 15",

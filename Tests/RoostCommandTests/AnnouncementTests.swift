@@ -38,7 +38,7 @@ import Testing
         let listeners = [
             try Self.listener("0.0.0.0:443", isSecure: true, [("/echo", .echo), ("/", .page)]),
             try Self.listener("[::]:443", isSecure: true, [("/echo", .echo), ("/", .page)]),
-            try Self.listener("127.0.0.1:9100", [("/metrics", .metrics)]),
+            try Self.listener("127.0.0.1:9100", [("/metrics", .metrics), ("/rooms", .broadcast), ("/", .broadcast)]),
         ]
         #expect(
             Announcement.text(listeners) == """
@@ -46,7 +46,7 @@ import Testing
                 listening on [::]:443
                 listening on 127.0.0.1:9100
                 routes: wss://127.0.0.1:443/echo https://127.0.0.1:443/
-                routes: http://127.0.0.1:9100/metrics
+                routes: http://127.0.0.1:9100/metrics ws://127.0.0.1:9100/rooms/ROOM ws://127.0.0.1:9100/ROOM
 
                 """)
     }

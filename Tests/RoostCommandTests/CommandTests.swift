@@ -116,7 +116,7 @@ import Testing
         client.answerClose()
         let run = command.finish()
         #expect(run.status == 0)
-        #expect(run.output.contains("/own\nroutes: ws://") && run.output.contains("/echo http://"))
+        #expect(run.output.contains("/own\nroutes: ws://") && run.output.contains("/broadcast/ROOM http://"))
         #expect(run.errors.contains("connections.max=30"))
     }
 

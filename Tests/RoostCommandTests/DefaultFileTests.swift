@@ -55,7 +55,7 @@ import Testing
         let configuration = try read(listeners.joined(separator: "\n"))
         #expect(configuration.addresses == ["0.0.0.0:443", "127.0.0.1:9100"])
         #expect(configuration.listeners.map(\.settings.tls.isWanted) == [true, false])
-        #expect(configuration.listeners.map(\.routes.count) == [3, 1])
+        #expect(configuration.listeners.map(\.routes.count) == [4, 1])
     }
 
     @Test("config/tls.yaml parses, whatever its files are") func readsTheExample() throws {

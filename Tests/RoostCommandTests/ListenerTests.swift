@@ -261,12 +261,14 @@ import Testing
               - {path: /health, kind: health}
               - {path: /metrics, kind: metrics}
               - {path: /echo, kind: echo, compression: takeover}
+              - {path: /rooms, kind: broadcast}
             """)
         #expect(configuration.pageFiles.map(\.path) == ["page.html"])
         let routes = configuration.server.listeners[0].routes
-        #expect(routes.map(\.path) == ["/", "/health", "/metrics", "/echo"])
+        #expect(routes.map(\.path) == ["/", "/health", "/metrics", "/echo", "/rooms/*"])
         #expect(routes[0].methods == ["GET", "HEAD"])
         #expect(routes[3].methods == ["GET"] && routes[3].compression.mode == .takeover)
+        #expect(routes[4].rooms != nil && routes[3].rooms == nil)
         #expect(configuration.server.problems() == [])
     }
 }

@@ -37,7 +37,7 @@ import Testing
             ),
             (
                 "routes: []",
-                "routes is empty; name at least one route, or remove it to have /echo, /health and /metrics"
+                "routes is empty; name at least one route, or remove it to have /echo, /broadcast, /health and /metrics"
             ),
             ("routes: /echo", "routes is no list; write `- path: /echo` and `kind: echo` under it"),
             ("routes: [{kind: echo}]", "route 1: path is missing; add one, as in `path: /echo`"),
@@ -52,6 +52,26 @@ import Testing
                 "route /a*: path is '/a*'; * stands for the rest of a path, only at its end and after /, as in /chat/*"
             ),
             ("routes: [{path: /a, kind: echo}, {path: /a, kind: echo}]", "route /a: path is given twice; remove one"),
+            (
+                "routes: [{path: /a, kind: broadcast}, {path: /a/*, kind: echo}]",
+                "route /a/*: path is given twice; remove one"
+            ),
+            (
+                "routes: [{path: /a/*, kind: broadcast}]",
+                "route /a/*: path is '/a/*'; rooms are behind it already, one segment each: write /a"
+            ),
+            (
+                "routes: [{path: /a/, kind: broadcast}]",
+                "route /a/: path is '/a/'; rooms are behind it already, one segment each: write /a"
+            ),
+            (
+                "routes: [{path: /a, kind: echo, max-room-bytes: 1MiB}]",
+                "route /a: max-room-bytes is for the kind broadcast alone; remove it, or write `kind: broadcast`"
+            ),
+            (
+                "routes: [{path: /a, kind: broadcast, max-room-bytes: 1}]",
+                "route /a: max-room-bytes is 1; use 1KiB to 1GiB"
+            ),
             ("routes: [text]", "route 1 is no section; write `path: /…` and `kind: echo`"),
             ("routes: [{path: /a, kind: echo, pong-timeout: 0}]", "route /a: pong-timeout is 0; use 100ms to 1d"),
         ])

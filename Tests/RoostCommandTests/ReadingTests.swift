@@ -58,6 +58,7 @@ import Testing
         max-message-bytes: 1
         max-outbound-bytes: 2KiB
         slow-consumer: drop-oldest
+        max-room-bytes: 13KiB
         max-waiting-bytes: 3KiB
         max-mailbox-messages: 4
         max-handler-bytes: 128KiB
@@ -88,6 +89,7 @@ import Testing
         settings.limits.messagesPerSecond = 11
         settings.limits.bytesPerSecond = 12 << 10
         settings.limits.rateLimit = .close
+        settings.rooms.backlogByteCountMax = 13 << 10
         settings.compression = CompressionPolicy(.takeover)
         settings.compression.level = 6
         settings.compression.thresholdByteCount = 1_024
@@ -110,14 +112,15 @@ import Testing
     @Test("every key of a route is read, for one route alone") func readsRouteOverrides() throws {
         let indented = Self.everyRouteKey.split(separator: "\n").map { "    \($0)\n" }.joined()
         let configuration = try read(
-            "routes:\n  - path: /a\n    kind: demo/trap/nil\n\(indented)  - {path: /b/*, kind: echo}\n")
+            "routes:\n  - path: /a\n    kind: broadcast\n\(indented)  - {path: /b/*, kind: echo}\n")
         #expect(configuration.routeDefaults == RouteSettings())
         #expect(
             configuration.routes == [
-                RouteEntry(path: "/a", kind: .demo(.none), settings: Self.everyRouteSetting),
+                RouteEntry(path: "/a", kind: .broadcast, settings: Self.everyRouteSetting),
                 RouteEntry(path: "/b/*", kind: .echo, settings: RouteSettings()),
             ])
         let route = configuration.routes[0].route(DaemonPages(configuration))
+        #expect(route.path == "/a/*" && route.rooms?.limits == Self.everyRouteSetting.rooms)
         #expect(route.restart == .close)
         #expect(route.limits == Self.everyRouteSetting.limits)
         #expect(route.compression == Self.everyRouteSetting.compression)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import RoostIO
 internal import RoostRuntime
 internal import RoostWebSocket
 
@@ -26,13 +25,7 @@ final class CompressorPool {
     private var inflaters: [Inflater] = []
     private var deflaters: [DeflaterKey: [Deflater]] = [:]
 
-    static func of(_ scheduler: SchedulerRef) -> CompressorPool {
-        let buffers = unsafe IOBuffers.of(scheduler)
-        if let pool = unsafe buffers.pointee.attachment { return unsafe unsafeDowncast(pool, to: CompressorPool.self) }
-        let pool = withoutOwner { CompressorPool() }
-        unsafe buffers.pointee.attachment = pool
-        return pool
-    }
+    static func of(_ scheduler: SchedulerRef) -> CompressorPool { SchedulerAttachment.of(scheduler).compressors }
 
     /// One that inflates whatever window was agreed on.
     func takeInflater() -> Inflater { inflaters.popLast() ?? withoutOwner { Inflater(windowBits: 15) } }

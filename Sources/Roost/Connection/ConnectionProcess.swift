@@ -114,6 +114,7 @@ extension ConnectionRef {
 
     private func work(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
         if !state.outbound.isEmpty { flushOutbound(process, scheduler) }
+        if !state.flags.isDisjoint(with: .mindRooms) { serveRooms(process, scheduler) }
         while state.phase == .open {
             if !state.flags.isDisjoint(with: .needsHandler) { try startHandler(process, scheduler) }
             if process.isExiting {
@@ -123,7 +124,7 @@ extension ConnectionRef {
             if state.extras != nil { try deliverWaiting(process, scheduler) }
             if process.hasMessages { try receiveMessages(process, scheduler) }
             if state.timerDeadline <= scheduler.now { try timePassed(process, scheduler) }
-            if !state.flags.contains(.isThrottled) {
+            if state.flags.isDisjoint(with: .isSlowed) {
                 if unsafe state.readBuffer != nil {
                     try decode(process, scheduler)
                 } else if state.flags.contains(.hasBacklog) {
@@ -131,13 +132,13 @@ extension ConnectionRef {
                 }
                 // What came earlier is handled before the socket is read again.
                 if unsafe state.readBuffer != nil || !state.flags.isDisjoint(with: [.hasWaiting, .hasBacklog]),
-                    !state.flags.contains(.isThrottled)
+                    state.flags.isDisjoint(with: .isSlowed)
                 {
                     continue
                 }
             }
             if state.flags.contains(.hasPendingClose) { answerPendingClose(process, scheduler) }
-            guard state.flags.contains(.readable), !state.flags.contains(.isThrottled) else {
+            guard state.flags.contains(.readable), state.flags.isDisjoint(with: .isSlowed) else {
                 if process.hasMessages { continue }
                 break
             }

@@ -70,6 +70,7 @@ extension ConnectionRef {
                 process.wakeSelf()
             }
             sendOwedPong(process, scheduler)  // nothing follows the close frame
+            endRooms(process, scheduler)
             unsafe withUnsafeTemporaryAllocation(
                 byteCount: FrameEncoder.controlPayloadByteCountMax, alignment: 8
             ) { buffer in
@@ -113,6 +114,7 @@ extension ConnectionRef {
             sendOwedPong(process, scheduler)
             flush(process, scheduler)
         }
+        endRooms(process, scheduler)
         _ = state.closing.transportEnded()
         state.phase = state.outbound.isEmpty ? .closed : .lingering
         state.deadline = .now() + route.limits.closeTimeout
@@ -287,13 +289,13 @@ extension ConnectionRef {
     private func keepAlive(at now: MonotonicTime, _ process: ProcessRef, _ scheduler: SchedulerRef) {
         let limits = route.limits
         // Who is not read says nothing, whatever it sends.
-        if state.flags.contains(.isThrottled) { state.lastReceived = now }
+        if !state.flags.isDisjoint(with: .isSlowed) { state.lastReceived = now }
         if limits.idleTimeout != .zero, now >= state.lastMessage + limits.idleTimeout {
             return beginClose(
                 CloseReason(.idleTimeout, code: .goingAway, message: "no message for \(limits.idleTimeout)"), process,
                 scheduler)
         }
-        if state.flags.contains(.awaitsPong), !state.flags.contains(.isThrottled) {
+        if state.flags.contains(.awaitsPong), state.flags.isDisjoint(with: .isSlowed) {
             return beginClose(
                 CloseReason(.pongTimeout, code: .goingAway, message: "no pong for \(limits.pongTimeout)"), process,
                 scheduler)

@@ -12,7 +12,7 @@ internal import Synchronization
 extension ConnectionRef {
     /// Reductions for the bytes that a compressor has looked at; and for those that an inflater took, of which small
     /// blocks make the most work, and gave.
-    private static func deflateReductions(_ byteCount: Int) -> Int64 { Int64(byteCount &>> 4) }
+    static func deflateReductions(_ byteCount: Int) -> Int64 { Int64(byteCount &>> 4) }
     private static func inflateReductions(_ consumedByteCount: Int, _ producedByteCount: Int) -> Int64 {
         16 &+ Int64(consumedByteCount &>> 2) &+ Int64(producedByteCount &>> 7)
     }
@@ -209,7 +209,7 @@ extension ConnectionRef {
         }
     }
 
-    private var deflaterKey: DeflaterKey {
+    var deflaterKey: DeflaterKey {
         let policy = route.compression
         return DeflaterKey(
             windowBits: UInt8(state.deflate.windowBits(of: role)), level: UInt8(policy.level),

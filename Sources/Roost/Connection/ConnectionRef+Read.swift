@@ -124,7 +124,7 @@ extension ConnectionRef {
                 fail(error, process, scheduler)
             }
             if isTurnOver { suspendTurn(process) }
-            if state.flags.contains(.isThrottled) { return keepUndecoded(process, scheduler) }
+            if !state.flags.isDisjoint(with: .isSlowed) { return keepUndecoded(process, scheduler) }
             // Told to end, or messages were put by while the callback waited: they come first.
             if process.isExiting || state.flags.contains(.hasWaiting) { return }
         }
@@ -249,9 +249,10 @@ extension ConnectionRef {
         if isBrokenInCallback { return scheduler.tellToExit(process, .shutdown) }
         let wake = process.peekWakeFlags()
         let isDue = state.timerDeadline <= scheduler.now
-        guard isDue || hasUndecoded || isUnread || !wake.isDisjoint(with: [.readable, .writable, .hangup]) else {
-            return
-        }
+        let mindsRooms = !state.flags.isDisjoint(with: .mindRooms)
+        guard
+            isDue || hasUndecoded || isUnread || mindsRooms || !wake.isDisjoint(with: [.readable, .writable, .hangup])
+        else { return }
         guard state.phase == .open || state.phase == .lingering else {
             return keepForBeginning(wake, process, scheduler)
         }
@@ -262,10 +263,11 @@ extension ConnectionRef {
         if wake.contains(.hangup) { state.flags.insert(.hasHangup) }
         if wake.contains(.readable) { state.flags.insert(.readable) }
         process.clearWakeFlags([.readable, .writable, .hangup])
+        if mindsRooms { serveRoomsWhileHandlerWaits(process, scheduler) }
         serveReadBuffer(process, scheduler)
         serveBacklog(process, scheduler)
         while state.phase == .open, state.flags.contains(.readable), state.readCursor == state.readEnd,
-            state.flags.isDisjoint(with: [.isPaused, .isThrottled, .hasPendingClose])
+            state.flags.isDisjoint(with: [.isHeld, .hasPendingClose])
         {
             readForLater(process, scheduler)
         }
@@ -302,7 +304,7 @@ extension ConnectionRef {
     /// callbacks it is read as ever.)
     private var isUnread: Bool {
         state.flags.isSuperset(of: [.readable, .isInCallback])
-            && state.flags.isDisjoint(with: [.isPaused, .isThrottled, .hasPendingClose, .hasPeerEnded])
+            && state.flags.isDisjoint(with: [.isHeld, .hasPendingClose, .hasPeerEnded])
     }
 
     /// The last frame has left: the peer need not wait for the callback to learn so.
@@ -425,7 +427,7 @@ extension ConnectionRef {
     /// Hands the handler what was put by, oldest first.
     func deliverWaiting(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
         guard let extras = state.extras else { return }
-        while state.phase == .open, !process.isExiting {
+        while state.phase == .open, !process.isExiting, !state.flags.contains(.isHeldByRoom) {
             if extras.deliveringOffset == nil {
                 guard !extras.waiting.isEmpty else { break }
                 state.delivering = extras.waiting

@@ -61,6 +61,7 @@ extension ConnectionRef {
 
     /// The process has ended. Scheduler context. A connection that is over is freed; any other goes to the supervisor.
     func processEnded(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        leaveRooms(scheduler)
         if state.timer != .none { scheduler.cancelTimer(state.timer) }
         state.timer = .none
         state.timerDeadline = .distantFuture
@@ -94,6 +95,7 @@ extension ConnectionRef {
         state.inflated.release(process, scheduler)
         state.outbound.release(process, scheduler)
         state.extras?.waiting.release(process, scheduler)
+        freeRooms(process, scheduler)
         let reason = state.extras?.closeReason ?? CloseReason(.connectionLost)
         listener.connectionEnded(reason, peer: state.peer, scheduler)
         if role == .client { unsafe Unmanaged.passUnretained(route).release() }
@@ -116,7 +118,8 @@ extension ConnectionRef {
             state.extras?.waiting ?? ByteBlock(),
         ]
         process.charge(
-            byteCount: Int(state.blockByteCount) + compressorByteCount + blocks.reduce(0) { $0 + Int($1.capacity) })
+            byteCount: Int(state.blockByteCount) + compressorByteCount + roomsByteCount
+                + blocks.reduce(0) { $0 + Int($1.capacity) })
         state.flags.insert(isAllowed && state.phase == .open ? .mustRestartHandler : .mustReportCrash)
         state.flags.insert(.readable)
         if listener.isDraining { scheduler.tellToExit(process, .shutdown) }

@@ -49,7 +49,7 @@ extension ConnectionRef {
             }
         }
         if !opcode.isControl,
-            Int(state.outbound.count - state.outboundHead) + byteCount > route.limits.outboundByteCountMax
+            bufferedByteCount + byteCount > route.limits.outboundByteCountMax
         {
             guard makeRoom(for: byteCount, process, scheduler) else { return false }
         }
@@ -181,7 +181,7 @@ extension ConnectionRef {
             state.outbound.release(process, scheduler)
             state.outboundHead = 0
             state.outboundFrameRemaining = 0
-            state.flags.remove(.isDropping)
+            if !state.flags.contains(.hasRoomFrames) { state.flags.remove(.isDropping) }
             return
         }
         let remaining = Int(state.outboundFrameRemaining)
@@ -215,17 +215,29 @@ extension ConnectionRef {
         state.flags.insert(.isDropping)
         switch route.limits.slowConsumer {
         case .close:
-            dropData(untilFreed: .max)
-            let text = "client reads too slowly: more than \(limit) bytes wait"
-            beginClose(CloseReason(.slowConsumer, code: .policyViolation, message: text), process, scheduler)
+            beginCloseOfSlowConsumer(process, scheduler)
             return false
         case .dropOldest:
             if !wasDropping { listener.counters.slowConsumerEpisodes.add(1, ordering: .relaxed) }
-            dropData(untilFreed: Int(state.outbound.count - state.outboundHead) + byteCount - limit)
-            let fits = Int(state.outbound.count - state.outboundHead) + byteCount <= limit
+            dropWaiting(untilFreed: bufferedByteCount + byteCount - limit)
+            let fits = bufferedByteCount + byteCount <= limit
             if !fits { listener.counters.droppedMessages.add(1, ordering: .relaxed) }
             return fits
         }
+    }
+
+    /// Gives up what waits for a client that does not read, and closes.
+    func beginCloseOfSlowConsumer(_ process: ProcessRef, _ scheduler: SchedulerRef) {
+        dropWaiting(untilFreed: .max)
+        let text = "client reads too slowly: more than \(route.limits.outboundByteCountMax) bytes wait"
+        beginClose(CloseReason(.slowConsumer, code: .policyViolation, message: text), process, scheduler)
+    }
+
+    /// Drops messages that wait, in the order in which they would leave, until `wanted` bytes are free.
+    func dropWaiting(untilFreed wanted: Int) {
+        let before = bufferedByteCount
+        dropData(untilFreed: wanted)
+        if state.flags.contains(.hasRoomFrames) { dropRoomFrames(untilFreed: wanted - (before - bufferedByteCount)) }
     }
 
     /// Takes whole data frames out of the queue, oldest first, until `wanted` bytes are free. Control frames and the
@@ -278,7 +290,7 @@ extension ConnectionRef {
 
     func sendPing(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         // Behind data that the client has not taken a ping proves nothing: the data is ping enough.
-        if state.outbound.isEmpty {
+        if state.outbound.isEmpty, !state.flags.contains(.hasRoomFrames) {
             unsafe queue(.ping, UnsafeRawBufferPointer(start: nil, count: 0), process, scheduler)
         }
     }

@@ -92,8 +92,19 @@ struct ConnectionFlags: OptionSet {
     /// A message was given up that later ones refer to: they cannot be inflated.
     static let hasLostContext = Self(rawValue: 1 << 28)
 
+    /// Frames of rooms wait for the socket (`ConnectionRooms.pending`).
+    static let hasRoomFrames = Self(rawValue: 1 << 29)
+    /// The client has published more than its room can deliver: its socket is not read before that is less.
+    static let isHeldByRoom = Self(rawValue: 1 << 30)
+    /// More frames of rooms came than may wait: the connection is to be closed, and is sent no more of them.
+    static let isOverrun = Self(rawValue: 1 << 31)
+
+    /// The client is held up for what it has sent.
+    static let isSlowed: Self = [.isThrottled, .isHeldByRoom]
     /// The socket is not read for now.
-    static let isHeld: Self = [.isPaused, .isThrottled]
+    static let isHeld: Self = [.isPaused, .isThrottled, .isHeldByRoom]
+    /// Something of rooms is to be seen to in a turn.
+    static let mindRooms: Self = [.hasRoomFrames, .isHeldByRoom, .isOverrun]
 }
 
 /// What few connections need.
@@ -177,6 +188,8 @@ final class ConnectionExtras {
     var timer = TimerReference.none
     var timerDeadline = MonotonicTime.distantFuture
     var extras: ConnectionExtras?
+    /// Once it has been in a room, or has published in one.
+    var rooms: UnsafeMutablePointer<ConnectionRooms>?
     /// While `isSecure`.
     var tls: TLSSession?
     /// The client: whom a trusted proxy speaks for, or who is connected.
@@ -194,6 +207,7 @@ final class ConnectionExtras {
         unsafe self.route = route
         unsafe handlerType = .passUnretained(route.handlerType)
         unsafe readBuffer = nil
+        unsafe rooms = nil
         lastReceived = now
         lastMessage = now
         self.peer = peer

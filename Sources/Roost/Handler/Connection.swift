@@ -119,20 +119,28 @@ public struct Connection<Message: Sendable>: ~Copyable {
     public var process: ProcessContext<Message> { ProcessContext() }
 
     /// The client's address; nil where the kernel does not say.
-    public var peer: String? { current.state.peer?.description }
+    public var peer: String? { inside { $0.state.peer }?.description }
 
     /// The subprotocol agreed on.
-    public var subprotocol: String? { current.state.extras?.subprotocol }
+    public var subprotocol: String? { inside { $0.state.extras?.subprotocol } }
 
     /// True where the connection came over TLS.
-    public var isSecure: Bool { current.state.flags.contains(.isSecure) }
+    public var isSecure: Bool { inside { $0.state.flags.contains(.isSecure) } }
 
     /// True where messages may be compressed: the client offered it, and the route agreed (RFC 7692).
-    public var isCompressible: Bool { current.state.flags.contains(.isCompressible) }
+    public var isCompressible: Bool { inside { $0.state.flags.contains(.isCompressible) } }
 
     /// Bytes sent that the kernel has not taken: a sign of a slow client.
-    public var bufferedByteCount: Int { Int(current.state.outbound.count - current.state.outboundHead) }
+    public var bufferedByteCount: Int { inside { $0.bufferedByteCount } }
 
     /// How often this connection's handler has been restarted within the route's period.
-    public var restartCount: Int { current.state.extras?.restartCount ?? 0 }
+    public var restartCount: Int { inside { $0.state.extras?.restartCount ?? 0 } }
+
+    /// Looks at the connection inside the runtime: while handler code runs, others may change it (B1).
+    private func inside<Result>(_ look: (ConnectionRef) -> Result) -> Result {
+        let connection = current
+        roost_enter()
+        defer { roost_leave() }
+        return look(connection)
+    }
 }

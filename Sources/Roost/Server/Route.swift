@@ -22,13 +22,15 @@ public final class Route: Sendable {
     /// Methods that are answered, for a plain HTTP route.
     public let methods: [String]
     let responder: HTTPResponder?
+    /// The rooms that its handlers use: counted in the server's statistics, once where several routes name them.
+    public let rooms: Rooms?
 
     /// `connect` makes the handler of a connection, in the connection's process; it throws `ConnectionRefused` to
     /// refuse it.
     public init<Handler: ConnectionHandler>(
         _ path: String, subprotocols: [String] = [], limits: ConnectionLimits = ConnectionLimits(),
         restart: RestartPolicy = .restart(), compression: CompressionPolicy = CompressionPolicy(),
-        allowedOrigins: [String]? = nil,
+        allowedOrigins: [String]? = nil, rooms: Rooms? = nil,
         connect: @escaping @Sendable (borrowing ConnectRequest) throws -> Handler
     ) {
         self.path = path
@@ -42,6 +44,7 @@ public final class Route: Sendable {
         target = nil
         methods = ["GET"]
         responder = nil
+        self.rooms = rooms
     }
 
     /// Answers plain HTTP requests: a health check, metrics, a page. Where GET is among `methods`, so is HEAD.
@@ -57,6 +60,7 @@ public final class Route: Sendable {
         target = nil
         self.methods = methods.contains("GET") && !methods.contains("HEAD") ? methods + ["HEAD"] : methods
         responder = respond
+        rooms = nil
     }
 
     /// A client's route.
@@ -75,6 +79,7 @@ public final class Route: Sendable {
         self.target = target
         methods = []
         responder = nil
+        rooms = nil
     }
 
     /// True for a request that may be served: without Origin, or with one that is allowed (RFC 6455 §10.2).

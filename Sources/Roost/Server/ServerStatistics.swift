@@ -12,6 +12,8 @@ public struct ServerStatistics: Sendable {
     public package(set) var leakedByteCount = 0
     public package(set) var processes = 0
     public package(set) var schedulers: [SchedulerStatistics] = []
+    /// Of all rooms that routes name.
+    public package(set) var rooms = RoomStatistics()
 
     package init(listeners: [ListenerStatistics]) { self.listeners = listeners }
 
@@ -22,6 +24,14 @@ public struct ServerStatistics: Sendable {
         leakedByteCount = runtime.leakedByteCount
         processes = runtime.processCount
         schedulers = runtime.statistics
+        var seen: Set<ObjectIdentifier> = []
+        for listener in listeners {
+            for route in listener.configuration.routes {
+                if let rooms = route.rooms, seen.insert(ObjectIdentifier(rooms)).inserted {
+                    self.rooms.add(rooms.statistics)
+                }
+            }
+        }
     }
 
     /// Sockets accepted, connections opened, sockets held now.

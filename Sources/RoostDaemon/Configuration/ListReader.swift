@@ -132,7 +132,7 @@ struct ListReader {
             return []
         }
         if elements.isEmpty {
-            let instead = name.count == 1 ? "/echo, /health and /metrics" : "those of the top level"
+            let instead = name.count == 1 ? "/echo, /broadcast, /health and /metrics" : "those of the top level"
             report(origin, "\(place)routes is empty; name at least one route, or remove it to have \(instead)")
         }
         var routes: [RouteEntry] = []
@@ -144,7 +144,7 @@ struct ListReader {
             let shown = path.flatMap { $0.isEmpty ? nil : $0 } ?? "\(index + 1)"
             var reader = SettingReader(lookup, prefix: prefix, place: "\(place)route \(shown): ")
             if let entry = route(&reader, origin.at(line: element.line)) {
-                if routes.contains(where: { $0.path == entry.path }) {
+                if routes.contains(where: { $0.matchedPath == entry.matchedPath }) {
                     let pathOrigin = reader.origin([RouteIdentityKey.path.rawValue]) ?? origin
                     reader.report(pathOrigin, RouteIdentityKey.path.rawValue, " is given twice; remove one")
                 }
@@ -168,6 +168,7 @@ struct ListReader {
         }
         guard let kind = kind(&reader) else { return nil }
         if kind.isPlain { refuseWebSocketSettings(&reader, kind) }
+        checkRooms(&reader, kind, path)
         let file = file(&reader, kind, place)
         return path.map { RouteEntry(path: $0.0, kind: kind, settings: settings, file: file) }
     }
@@ -190,6 +191,23 @@ struct ListReader {
         }
     }
 
+    /// What is of rooms goes with the kind that has them, and their names stand behind its path.
+    private func checkRooms(_ reader: inout SettingReader, _ kind: RouteKind, _ path: (String, SettingOrigin)?) {
+        guard kind == .broadcast else {
+            let key = RouteSettingKey.maxRoomBytes.rawValue
+            if !kind.isPlain, let origin = reader.origin([key]) {
+                reader.report(origin, key, " is for the kind broadcast alone; remove it, or write `kind: broadcast`")
+            }
+            return
+        }
+        if let (path, origin) = path, path.hasSuffix("/*") || path.hasSuffix("/") && path != "/" {
+            let bare = String(path.dropLast(path.hasSuffix("*") ? 2 : 1))
+            reader.report(
+                origin, RouteIdentityKey.path.rawValue,
+                " is '\(path)'; rooms are behind it already, one segment each: write \(bare.isEmpty ? "/" : bare)")
+        }
+    }
+
     private func file(_ reader: inout SettingReader, _ kind: RouteKind, _ place: SettingOrigin) -> FileReference? {
         let key = RouteIdentityKey.file.rawValue
         switch kind {
@@ -198,7 +216,7 @@ struct ListReader {
                 reader.report(place, key, " is missing; name what the page is read from, as in `file: index.html`")
             }
             return reader.file([key]).map { FileReference(path: $0.path, origin: $0.origin) }
-        case .echo, .health, .metrics, .demo:
+        case .echo, .broadcast, .health, .metrics, .demo:
             if let origin = reader.origin([key]) {
                 reader.report(origin, key, " is for the kind page alone; remove it, or write `kind: page`")
             }

@@ -28,6 +28,7 @@ package struct RouteSettings: Sendable, Equatable {
     package var limits = ConnectionLimits()
     package var restart = RestartSettings()
     package var compression = CompressionPolicy()
+    package var rooms = RoomLimits()
     /// nil: any.
     package var allowedOrigins: [String]?
 
@@ -45,6 +46,7 @@ package struct RouteSettings: Sendable, Equatable {
         integer(.maxOutboundBytes, &limits.outboundByteCountMax)
         let slow = RouteSettingKey.slowConsumer
         limits.slowConsumer = reader.choice(slow.rawValue, rule: slow.rule, default: limits.slowConsumer)
+        integer(.maxRoomBytes, &rooms.backlogByteCountMax)
         integer(.maxWaitingBytes, &limits.waitingByteCountMax)
         integer(.maxMailboxMessages, &limits.mailboxCountMax)
         let overflow = RouteSettingKey.mailboxOverflow

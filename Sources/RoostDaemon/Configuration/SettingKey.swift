@@ -107,6 +107,7 @@ enum RouteSettingKey: String, CaseIterable {
     case maxMessageBytes = "max-message-bytes"
     case maxOutboundBytes = "max-outbound-bytes"
     case slowConsumer = "slow-consumer"
+    case maxRoomBytes = "max-room-bytes"
     case maxWaitingBytes = "max-waiting-bytes"
     case maxMailboxMessages = "max-mailbox-messages"
     case mailboxOverflow = "mailbox-overflow"
@@ -125,7 +126,7 @@ enum RouteSettingKey: String, CaseIterable {
     var rule: SettingRule {
         switch self {
         case .maxMessageBytes: .bytes(1...1 << 30)
-        case .maxOutboundBytes, .maxWaitingBytes: .bytes(1 << 10...1 << 30)
+        case .maxOutboundBytes, .maxRoomBytes, .maxWaitingBytes: .bytes(1 << 10...1 << 30)
         case .slowConsumer: .choice(SlowConsumerPolicy.allCases.map(\.rawValue))
         case .maxMailboxMessages: .count(1...Int(UInt32.max))
         case .mailboxOverflow: .choice(MailboxOverflowPolicy.allCases.map(\.rawValue))

@@ -28,12 +28,12 @@ enum Announcement {
 
     /// An address that a client on this machine can use; the path alone for a unix socket.
     private static func url(_ listener: Listener, _ route: RouteEntry) -> String {
-        guard listener.address.port != nil else { return route.path }
+        guard listener.address.port != nil else { return route.shownPath }
         var text = "\(listener.address)"
         for (any, local) in [("0.0.0.0:", "127.0.0.1:"), ("[::]:", "[::1]:")] where text.hasPrefix(any) {
             text = local + text.dropFirst(any.count)
         }
         let scheme = route.kind.isPlain ? "http" : "ws"
-        return "\(scheme)\(listener.isSecure ? "s" : "")://\(text)\(route.path)"
+        return "\(scheme)\(listener.isSecure ? "s" : "")://\(text)\(route.shownPath)"
     }
 }

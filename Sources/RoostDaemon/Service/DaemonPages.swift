@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Roost
 package import RoostAdmin
+internal import Synchronization
 
 /// What the daemon's plain routes answer with.
 package final class DaemonPages: Sendable {
@@ -9,6 +11,12 @@ package final class DaemonPages: Sendable {
     /// By path; each file once.
     private let files: [String: FilePage]
     private let references: [FileReference]
+    private let rooms = Mutex<[RoomsKey: Rooms]>([:])
+
+    private struct RoomsKey: Hashable {
+        let path: String
+        let backlogByteCountMax: Int
+    }
 
     /// For the routes of `configuration`; nothing is read yet.
     package init(_ configuration: DaemonConfiguration) {
@@ -31,6 +39,18 @@ package final class DaemonPages: Sendable {
             preconditionFailure("DaemonPages.file: the route of a page has no file of this configuration")
         }
         return page
+    }
+
+    /// The rooms of a route. Listeners that serve the same path with the same limits have them in common: who comes
+    /// over TLS meets who does not.
+    func rooms(_ path: String, _ limits: RoomLimits) -> Rooms {
+        rooms.withLock { rooms in
+            let key = RoomsKey(path: path, backlogByteCountMax: limits.backlogByteCountMax)
+            if let made = rooms[key] { return made }
+            let made = Rooms(limits: limits)
+            rooms[key] = made
+            return made
+        }
     }
 
     /// Reads every file; what cannot be read stays as it was.
