@@ -9,7 +9,7 @@ package struct LiveScreen {
     private let width: Int
     private let glyphs: TerminalGlyphs
     /// Where values begin, behind the names.
-    private static let nameWidth = 14
+    private static let nameWidth = 15
     private static let figureWidth = 11
     private static let errorKindCountMax = 3
     private static let groupCountMax = 6
@@ -33,7 +33,9 @@ package struct LiveScreen {
             lines += usage
         }
         lines += errors
-        return lines.map { $0.cut(to: width, ellipsis: glyphs.ellipsis) }
+        return lines.map { line in
+            (glyphs == .ascii ? line.inASCII : line).cut(to: width, ellipsis: glyphs.ellipsis)
+        }
     }
 
     private var title: TerminalLine {
@@ -61,7 +63,7 @@ package struct LiveScreen {
         if state.phase == .connecting, state.clientCount > 0 {
             appendBar(Double(state.settledCount) / Double(state.clientCount), to: &line, " \(seconds(elapsed))")
         } else if let progress = state.progress(at: now), let all = state.phaseSeconds {
-            let note = " \(seconds(min(elapsed, all))) of \(seconds(all)), \(seconds(max(all - elapsed, 0))) left"
+            let note = " \(seconds(min(elapsed, all))) of \(seconds(all)), \(seconds(max((all - elapsed).rounded(.up), 0))) left"
             appendBar(progress, to: &line, note)
         } else {
             line.append("\(seconds(elapsed)), until Ctrl-C")
@@ -120,7 +122,7 @@ package struct LiveScreen {
         let counters = state.total.reduce(Counters()) { $0 + $1.counters }
         let isWatched = state.plan.scenario == .fanout
         guard isWatched || counters.lost + counters.duplicated + counters.reordered > 0 else { return nil }
-        var line = named("deliveries")
+        var line = named("losses")
         for (count, word) in [(counters.lost, "lost"), (counters.duplicated, "twice"), (counters.reordered, "late")] {
             if word != "lost" { line.append(glyphs.separator) }
             line.append("\(Format.grouped(count)) \(word)", count > 0 ? .bad : .plain)

@@ -46,6 +46,13 @@ package struct TerminalLine: Sendable, Equatable {
         return result
     }
 
+    /// The line for a terminal that knows no other characters.
+    package var inASCII: TerminalLine {
+        var result = TerminalLine()
+        for (text, style) in pieces { result.append(String(text.map { $0.isASCII ? $0 : "?" }), style) }
+        return result
+    }
+
     /// As it is written: with the escape codes of styles (ECMA-48 §8.3.117) or without.
     package func rendered(isColored: Bool) -> String {
         pieces.map { text, style in

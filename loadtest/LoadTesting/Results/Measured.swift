@@ -171,6 +171,10 @@ package struct RunRecord: Sendable {
     package var ownByteCounts: (before: Int, after: Int)?
     /// Ended by Ctrl-C.
     package var wasInterrupted: Bool
+    /// What the program was started with, its name first; nil: not known.
+    package var commandLine: [String]?
+    /// Where the load tester ran; nil: not known.
+    package var machine: MachineDescription?
 
     package init(plan: LoadPlan, startedAt: Double) {
         self.plan = plan
