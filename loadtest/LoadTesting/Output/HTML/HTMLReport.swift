@@ -29,7 +29,9 @@ package struct HTMLReport {
         let body = HTML.element(
             "body", [:],
             .element(
-                "main", [:], header, warnings, verdicts, figures, .element("h2", [:], .text("Over time")),
+                "main", [:], header, warnings, verdicts, figures,
+                isSingle ? .empty : .element("div", ["class": "compared"], ReportTables.comparison(runs)),
+                .element("h2", [:], .text("Over time")),
                 .element("div", ["class": "plots"], plots.map(figure)),
                 .element("h2", [:], .text("In figures")),
                 .element("div", ["class": "tables"], tables), footer),
@@ -177,8 +179,7 @@ package struct HTMLReport {
 
     private var tables: [HTML] {
         [
-            isSingle ? .empty : ReportTables.comparison(runs), ReportTables.distributions(runs),
-            ReportTables.errors(runs), ReportTables.counters(runs),
+            ReportTables.distributions(runs), ReportTables.errors(runs), ReportTables.counters(runs),
         ]
     }
 

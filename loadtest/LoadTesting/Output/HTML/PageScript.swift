@@ -6,7 +6,7 @@
 /// The page's policy names the script by its digest (CSP Level 3 §6.7.3.3), so that nothing else on the page can run.
 /// After a change the browser check (Tests/LoadTester/browser.py) tells the new digest.
 enum PageScript {
-    static let digest = "sha256-DIGEST"
+    static let digest = "sha256-E19V/gbAJIcB454TLEkSP7gnAZhJuIxWkTXGdTLGoLA="
 
     static let source: StaticString = """
         "use strict";

@@ -83,7 +83,7 @@ enum PageStyle {
         .look-3 { --look: var(--look-3); } .look-4 { --look: var(--look-4); } .look-5 { --look: var(--look-5); }
         svg [class^="look-"] .line { stroke: var(--look); } svg [class^="look-"] circle { fill: var(--look); }
         svg text[class*="look-"] { fill: var(--look); }
-        .look-1 .line { stroke-dasharray: 7 4; } .look-2 .line { stroke-width: 2.4; }
+        .look-1 .line { stroke-dasharray: 7 4; } .look-2 .line { stroke-dasharray: 14 4; }
         .look-3 .line { stroke-dasharray: 3 4; } .look-4 .line { stroke-dasharray: 9 4 2 4; }
         .look-5 .line { stroke-dasharray: 1 4; stroke-width: 2.4; }
         .read-out { position: absolute; z-index: 2; pointer-events: none; background: var(--card); color: var(--text);
@@ -103,7 +103,8 @@ enum PageStyle {
         tbody th { color: var(--text); font-weight: 500; }
         .wrap { white-space: normal; overflow-wrap: anywhere; min-width: 220px; }
         .better { color: var(--good); } .worse { color: var(--bad); }
-        .tables { display: grid; gap: 16px; }
+        .compared { margin-top: 22px; }
+        .tables { display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; }
         .tables h3 { margin-bottom: 6px; }
         footer { margin-top: 32px; color: var(--soft); font-size: 13px; }
         @media (max-width: 640px) {

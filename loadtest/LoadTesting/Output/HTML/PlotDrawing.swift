@@ -15,11 +15,11 @@ package struct PlotDrawing {
         let labelLengthMax: Int
 
         package static let wide = Size(
-            name: "wide", width: 680, height: 300, left: 62, right: 76, xTickCountMax: 8, yTickCountMax: 6,
+            name: "wide", width: 680, height: 300, left: 62, right: 84, xTickCountMax: 8, yTickCountMax: 6,
             labelLengthMax: 10)
         package static let narrow = Size(
-            name: "narrow", width: 328, height: 236, left: 48, right: 50, xTickCountMax: 4, yTickCountMax: 5,
-            labelLengthMax: 7)
+            name: "narrow", width: 328, height: 236, left: 52, right: 58, xTickCountMax: 4, yTickCountMax: 5,
+            labelLengthMax: 8)
 
         static let top = 12.0
         static let bottom = 34.0

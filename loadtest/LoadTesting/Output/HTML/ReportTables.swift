@@ -209,7 +209,7 @@ enum KeyFigures {
                 let each = Double(completed) / seconds
                 result.append(
                     KeyFigure(
-                        name: "\(run.completedNoun.capitalizedFirst) per CPU second of the server",
+                        name: "\(run.completedNoun.capitalizedFirst) per server CPU second",
                         value: Format.grouped(Int(each)), note: "\(PlotUnit.significant(seconds)) s of CPU time",
                         number: each, isMoreBetter: true))
             }
