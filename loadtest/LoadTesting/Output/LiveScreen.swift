@@ -63,7 +63,8 @@ package struct LiveScreen {
         if state.phase == .connecting, state.clientCount > 0 {
             appendBar(Double(state.settledCount) / Double(state.clientCount), to: &line, " \(seconds(elapsed))")
         } else if let progress = state.progress(at: now), let all = state.phaseSeconds {
-            let note = " \(seconds(min(elapsed, all))) of \(seconds(all)), \(seconds(max((all - elapsed).rounded(.up), 0))) left"
+            let note =
+                " \(seconds(min(elapsed, all))) of \(seconds(all)), \(seconds(max((all - elapsed).rounded(.up), 0))) left"
             appendBar(progress, to: &line, note)
         } else {
             line.append("\(seconds(elapsed)), until Ctrl-C")
@@ -177,7 +178,8 @@ package struct LiveScreen {
             let busiest = last.usage.map(\.cpuShare).max() ?? 0
             let waited = last.usage.map(\.waitShare).max() ?? 0
             var line = named("load tester")
-            line.append(Format.percent(last.usage.reduce(0) { $0 + $1.cpuShare }) + " CPU", busiest > 0.9 ? .bad : .plain)
+            line.append(
+                Format.percent(last.usage.reduce(0) { $0 + $1.cpuShare }) + " CPU", busiest > 0.9 ? .bad : .plain)
             line.append("\(glyphs.separator)busiest of \(last.usage.count) threads \(Format.percent(busiest))")
             if waited >= 0.01 { line.append("\(glyphs.separator)waited \(Format.percent(waited))") }
             let lag = last.groups.together.distributions.lag

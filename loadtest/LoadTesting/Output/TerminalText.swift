@@ -13,7 +13,7 @@ package struct TerminalLine: Sendable, Equatable {
 
     private(set) var pieces: [(text: String, style: Style)] = []
     /// Columns that the line takes.
-    private(set) var columnCount = 0
+    package private(set) var columnCount = 0
 
     package init() {}
 

@@ -71,9 +71,17 @@ package struct Distributions: Sendable {
         NanosecondHistogram(highestTrackableValue: valueMax, numberOfSignificantValueDigits: .three)
     }
 
-    package static let all: [(name: String, path: any WritableKeyPath<Distributions, NanosecondHistogram> & Sendable)] = [
-        ("latency", \.latency), ("connect", \.connect), ("lag", \.lag), ("recovery", \.recovery),
-    ]
+    package static let all: [(name: String, path: any WritableKeyPath<Distributions, NanosecondHistogram> & Sendable)] =
+        [
+            ("latency", \.latency), ("connect", \.connect), ("lag", \.lag), ("recovery", \.recovery),
+        ]
+
+    /// Adds one value. What is longer than an hour counts as one.
+    package mutating func record(
+        _ nanoseconds: UInt64, in path: WritableKeyPath<Distributions, NanosecondHistogram>
+    ) {
+        self[keyPath: path].record(min(nanoseconds, Self.valueMax))
+    }
 
     package mutating func add(_ other: Distributions) {
         for (_, path) in Self.all where other[keyPath: path].totalCount > 0 {

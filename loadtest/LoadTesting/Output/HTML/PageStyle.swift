@@ -100,8 +100,8 @@ enum PageStyle {
         th { font-weight: 600; color: var(--soft); }
         th:first-child, td:first-child { text-align: left; padding-left: 0; }
         th:last-child, td:last-child { padding-right: 0; }
-        tbody th { color: var(--text); font-weight: 500; }
-        .wrap { white-space: normal; overflow-wrap: anywhere; min-width: 220px; }
+        tbody th { color: var(--text); font-weight: 500; white-space: normal; overflow-wrap: anywhere; min-width: 110px; }
+        .error { display: block; min-width: 180px; }
         .better { color: var(--good); } .worse { color: var(--bad); }
         .compared { margin-top: 22px; }
         .tables { display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; }

@@ -13,7 +13,8 @@ enum PlanWords {
     }
 
     private static func sentence(_ group: ClientGroup) -> String {
-        var text = "\(Format.grouped(group.clientCount)) clients \u{201c}\(group.name)\u{201d} \(words(group.behaviour))"
+        var text =
+            "\(Format.grouped(group.clientCount)) clients \u{201c}\(group.name)\u{201d} \(words(group.behaviour))"
         if let rate = group.arrivalsPerSecond {
             text += "; \(PlotUnit.significant(rate)) connections begun in each second"
         }

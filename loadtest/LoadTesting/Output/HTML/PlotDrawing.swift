@@ -61,13 +61,19 @@ package struct PlotDrawing {
             ],
             .element("title", ["id": "\(id)-title"], .text(plot.title)),
             .element("desc", ["id": "\(id)-desc"], .text(description)),
-            shading, grid, lines, labels,
+            shading, hasValues ? grid : nothing, lines, labels,
             .element(
                 "line",
                 [
                     "class": "cursor", "y1": number(Size.top), "y2": number(Size.top + size.plotHeight), "x1": "-9",
                     "x2": "-9",
                 ]))
+    }
+
+    private var hasValues: Bool { plot.lines.contains(where: \.hasValues) }
+
+    private var nothing: HTML {
+        label("x", size.left + size.plotWidth / 2, Size.top + size.plotHeight / 2, "no values")
     }
 
     /// For those who hear the plot: what it shows and where each line ends up.

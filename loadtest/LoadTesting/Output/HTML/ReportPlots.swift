@@ -142,7 +142,8 @@ struct ReportPlots {
                 : "Anonymous pages of the server's process in RAM.", unit: .bytes,
             lines: memoryLines.filter { !isSingle || $0.hasValues })
         let kernel = Plot(
-            "kernel-memory", title: "Kernel memory over time", summary: "Of the whole machine, not of the server alone.",
+            "kernel-memory", title: "Kernel memory over time",
+            summary: "Of the whole machine, not of the server alone.",
             unit: .bytes,
             lines: isSingle
                 ? [

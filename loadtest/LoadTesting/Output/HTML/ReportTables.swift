@@ -47,7 +47,9 @@ enum ReportTables {
                     for (group, measure) in zip(run.groupNames, measures) {
                         rows += row(prefix + group, measure.distributions[keyPath: path])
                     }
-                    if measures.count > 1 { rows += row(prefix + "all", measures.together.distributions[keyPath: path]) }
+                    if measures.count > 1 {
+                        rows += row(prefix + "all", measures.together.distributions[keyPath: path])
+                    }
                 }
                 guard !rows.isEmpty else { return nil }
                 return table(
@@ -189,7 +191,9 @@ enum KeyFigures {
         result.append(
             KeyFigure(
                 name: "Errors", value: Format.grouped(run.errorCount),
-                note: run.errorCount == 0 ? "" : "of \(run.record.errors.count) kinds", number: Double(run.errorCount),
+                note: run.errorCount == 0
+                    ? "" : run.record.errors.count == 1 ? "of one kind" : "of \(run.record.errors.count) kinds",
+                number: Double(run.errorCount),
                 isMoreBetter: false, isBad: run.errorCount > 0))
         return result + ofServer(run)
     }
