@@ -78,6 +78,13 @@ package struct Distributions: Sendable {
             ("latency", \.latency), ("connect", \.connect), ("lag", \.lag), ("recovery", \.recovery),
         ]
 
+    /// Adds one value. What is longer than an hour counts as one.
+    package mutating func record(
+        _ nanoseconds: UInt64, in path: WritableKeyPath<Distributions, NanosecondHistogram>
+    ) {
+        self[keyPath: path].record(min(nanoseconds, Self.valueMax))
+    }
+
     package mutating func add(_ other: Distributions) {
         for (_, path) in Self.all where other[keyPath: path].totalCount > 0 {
             self[keyPath: path].add(other[keyPath: path])
@@ -175,6 +182,10 @@ package struct RunRecord: Sendable {
     package var ownByteCounts: (before: Int, after: Int)?
     /// Ended by Ctrl-C.
     package var wasInterrupted: Bool
+    /// What the program was started with, its name first; nil: not known.
+    package var commandLine: [String]?
+    /// Where the load tester ran; nil: not known.
+    package var machine: MachineDescription?
 
     package init(plan: LoadPlan, startedAt: Double) {
         self.plan = plan

@@ -83,6 +83,13 @@ package struct ThresholdVerdict: Sendable, Equatable {
     package let found: String
     /// The condition does not hold.
     package let passed: Bool
+
+    package init(expression: String, value: Double?, found: String, passed: Bool) {
+        self.expression = expression
+        self.value = value
+        self.found = found
+        self.passed = passed
+    }
 }
 
 /// What is wrong with an expression.
