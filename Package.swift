@@ -78,7 +78,7 @@ let package = Package(
         .target(
             name: "LoadTesting",
             dependencies: [
-                "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket",
+                "CSSL", "CZlib", "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -91,7 +91,10 @@ let package = Package(
             path: "loadtest/Command", swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",
-            dependencies: ["LoadTesting", "Roost", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "CZlib", "LoadTesting", "Roost", .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
         // Its processes are preempted as a user's are, so that the figures are what a user gets.
         .executableTarget(

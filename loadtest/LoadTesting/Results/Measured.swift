@@ -67,9 +67,11 @@ package struct Distributions: Sendable {
     /// Longer values count as this: an hour.
     package static let valueMax: UInt64 = 3_600_000_000_000
 
-    package static func empty() -> NanosecondHistogram {
-        NanosecondHistogram(highestTrackableValue: valueMax, numberOfSignificantValueDigits: .three)
-    }
+    /// All share one storage until a value is recorded: most intervals have nothing of most kinds.
+    package static func empty() -> NanosecondHistogram { nothing }
+
+    private static let nothing = NanosecondHistogram(
+        highestTrackableValue: valueMax, numberOfSignificantValueDigits: .three)
 
     package static let all: [(name: String, path: any WritableKeyPath<Distributions, NanosecondHistogram> & Sendable)] =
         [
