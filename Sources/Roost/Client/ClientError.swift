@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-internal import RoostIO
+package import RoostIO
 internal import RoostRuntime
 internal import RoostWebSocket
 
@@ -90,8 +90,8 @@ enum ConnectFailure {
 }
 
 /// Looks names up. Blocks the calling thread while the system's resolver works.
-enum NameLookup {
-    static func resolve(_ host: WebSocketURL.Host) throws(ClientError) -> SocketAddress {
+package enum NameLookup {
+    package static func resolve(_ host: WebSocketURL.Host) throws(ClientError) -> SocketAddress {
         switch host {
         case .unix(let path):
             guard let address = try? SocketAddress("unix:\(path)") else {

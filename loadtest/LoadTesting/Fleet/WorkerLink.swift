@@ -33,6 +33,10 @@ package struct WorkerSnapshot: Sendable {
 package protocol WorkerLink: Sendable {
     /// What it is called in errors and warnings; nil where it is this program.
     var name: String? { get }
+    /// How many workers stand behind it.
+    var workerCount: Int { get }
+    /// How far off its clock may be from the coordinator's; nil: it is the same.
+    var clockUncertaintyNanoseconds: UInt64? { get }
     /// Begins the connections. Does not wait for them.
     func connect() async throws(LoadTestError)
     func status() async throws(LoadTestError) -> WorkerStatus
@@ -40,6 +44,11 @@ package protocol WorkerLink: Sendable {
     func snapshot() async throws(LoadTestError) -> WorkerSnapshot
     /// Closes every connection, waiting at most so long for the other side.
     func stop(timeoutSeconds: Double) async
+}
+
+extension WorkerLink {
+    package var workerCount: Int { 1 }
+    package var clockUncertaintyNanoseconds: UInt64? { nil }
 }
 
 /// What a run tells all clients of a worker.

@@ -38,6 +38,8 @@ final class Worker: Sendable {
     private let client: RoostClient
     private let startedCount = Atomic<Int>(0)
     private let hasStartedAll = Atomic<Bool>(false)
+    /// The run is over: no further client is started.
+    private let isEnding = Atomic<Bool>(false)
     private let usages: Mutex<[ThreadUsage]>
     private let connectors: [[Connector]]
 
@@ -112,7 +114,7 @@ final class Worker: Sendable {
             }
         }
         hasStartedAll.store(true, ordering: .relaxed)
-        while !Interrupt.isRequested, settledCount < startedCount.load(ordering: .relaxed) {
+        while !isOver, settledCount < startedCount.load(ordering: .relaxed) {
             try? await Task.sleep(for: .milliseconds(1))
         }
     }
@@ -124,7 +126,7 @@ final class Worker: Sendable {
         let count = place.share(of: group.clientCount)
         let perSecond = group.arrivalsPerSecond.map { $0 / Double(place.count) }
         var begun = 0
-        while begun < count, !Interrupt.isRequested {
+        while begun < count, !isOver {
             if group.backoff == nil, failedCount >= Self.failureCountMax { break }
             let now = MonotonicTime.now().nanoseconds
             var room = max(plan.connectingCountMax - (startedCount.load(ordering: .relaxed) - settledCount), 0)
@@ -150,6 +152,8 @@ final class Worker: Sendable {
         }
     }
 
+    private var isOver: Bool { Interrupt.isRequested || isEnding.load(ordering: .relaxed) }
+
     // MARK: State, from any thread
 
     /// Clients whose first connection has opened or failed.
@@ -172,6 +176,7 @@ final class Worker: Sendable {
     // MARK: What clients are told
 
     func tell(_ command: ClientCommand) async {
+        if command == .end { isEnding.store(true, ordering: .relaxed) }
         let shares = shares
         await onEachScheduler { scheduler in
             for row in shares { row[scheduler].tell(command) }
@@ -232,6 +237,7 @@ final class Worker: Sendable {
 
     /// Closes what is open, and ends the schedulers.
     func stop(timeout: Duration) async {
+        isEnding.store(true, ordering: .relaxed)
         await client.close(timeout: timeout)
         runtime.stop()
     }
