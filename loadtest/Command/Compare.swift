@@ -56,8 +56,7 @@ struct Compare: AsyncParsableCommand {
             var comparison = ServerComparison()
             try await comparison.run(roundCount: roundCount) { round, name, figures in
                 guard !isQuiet else { return }
-                let rate = figures.perSecond.rounded()
-                tell("round \(round + 1), \(name): \(rate)/s, p50 \(figures.p50Nanoseconds / 1e3) us")
+                tell(ServerComparison.line(round, name, figures))
             } measure: { isA in
                 let index = isA ? 0 : 1
                 let workers = try await Fleet.launch(plans[index], fleet)

@@ -38,6 +38,12 @@ package struct TestError: Sendable, Equatable, Codable {
     package var count: Int
     /// When it was first seen, after the start of the test.
     package let firstSeconds: Double
+
+    package init(kind: String, count: Int, firstSeconds: Double) {
+        self.kind = kind
+        self.count = count
+        self.firstSeconds = firstSeconds
+    }
 }
 
 extension Duration {

@@ -41,17 +41,20 @@ enum ConnectFailure {
         if step.hasPrefix("bind"), let source {
             return "cannot connect from \(source.host): \(text(code)); \(bindRemedy(code))"
         }
-        return "cannot connect to \(target): \(text(code)); \(remedy(code, isUnix: address?.port == nil))"
+        let origin = source.map { " from \($0.host)" } ?? ""
+        return "cannot connect to \(target)\(origin): \(text(code)); \(remedy(code, isUnix: address?.port == nil))"
     }
 
-    /// A status other than 101.
-    static func describe(_ error: ClientHandshakeError) -> String {
+    /// An answer that was not what it had to be. `location`: where a server that redirects says to go.
+    static func describe(_ error: ClientHandshakeError, location: String?) -> String {
         guard case .status(let status) = error else { return "\(error)" }
         let remedy =
             switch status {
             case 401, 403: "the server wants credentials or another Origin: give the headers it asks for"
             case 404: "nothing is served there: check the URL's path"
-            case 300..<400: "the server redirects: use the URL it names"
+            case 200..<300: "a page of a web server is there: check host, port and path"
+            case 300..<400:
+                "the server redirects: use the URL it names" + (location.map { ", \(String($0.prefix(200)))" } ?? "")
             case 400, 426:
                 "the server does not take this as a WebSocket request: check that the URL is one of a WebSocket server"
             case 429, 503: "the server is full or shutting down: try again later or with fewer connections"
@@ -86,6 +89,19 @@ enum ConnectFailure {
         case ENOBUFS, ENOMEM: "the kernel is out of memory: open fewer connections"
         default: "check the URL"
         }
+    }
+}
+
+extension ConnectFailure {
+    /// The server ended the connection, or sent `bytes` that are no answer to HTTP.
+    static func describeNoAnswer(_ bytes: UnsafeRawBufferPointer?, _ cause: String, isSecure: Bool) -> String {
+        // A record of TLS: an alert or a handshake, of version 3.x (RFC 8446 §5.1).
+        if !isSecure, let bytes = unsafe bytes, bytes.count >= 2, unsafe (0x15...0x16).contains(bytes[0]),
+            unsafe bytes[1] == 3
+        {
+            return "the server speaks TLS on this port; use wss://"
+        }
+        return "\(cause); check that it speaks WebSocket" + (isSecure ? "" : ", and use wss:// where it speaks TLS")
     }
 }
 

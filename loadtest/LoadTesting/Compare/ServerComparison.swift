@@ -67,6 +67,13 @@ package struct ServerComparison: Sendable {
         }
     }
 
+    /// What is told while it runs.
+    package static func line(_ round: Int, _ name: String, _ figures: Figures) -> String {
+        let p50 = Format.duration(nanoseconds: UInt64(figures.p50Nanoseconds))
+        let p99 = Format.duration(nanoseconds: UInt64(figures.p99Nanoseconds))
+        return "round \(round + 1), \(name): \(Format.grouped(Int(figures.perSecond)))/s, p50 \(p50), p99 \(p99)"
+    }
+
     package var errors: [TestError] { TestError.merged((a + b).map(\.errors)) }
 
     private func comparison(_ value: (Figures) -> Double?) -> RoundComparison? {

@@ -19,10 +19,22 @@ package enum CoreSet {
 
     /// Lets this program's threads run on no other cores. Empty: changes nothing.
     package static func pin(_ cores: [Int]) throws(LoadTestError) {
+        try check(cores)
         guard !cores.isEmpty, CoreAffinity.pin(cores) != 0 else { return }
+        throw unusable(cores)
+    }
+
+    /// Throws where this program may not use one of them.
+    static func check(_ cores: [Int]) throws(LoadTestError) {
+        let available = CoreAffinity.available
+        let others = cores.filter { !available.contains($0) }
+        guard others.isEmpty else { throw unusable(others) }
+    }
+
+    private static func unusable(_ cores: [Int]) -> LoadTestError {
         let text = { (cores: [Int]) in cores.map(String.init).joined(separator: ",") }
-        throw LoadTestError(
-            "--cores \(text(cores)): this program may use none of these; use some of \(text(CoreAffinity.available))")
+        return LoadTestError(
+            "--cores has \(text(cores)), which this program may not use; use some of \(text(CoreAffinity.available))")
     }
 
     /// Which of `cores` are for worker `index` of `count`: each core has one worker where there are enough of them, else

@@ -39,6 +39,7 @@ package enum Fleet {
             try CoreSet.pin(options.cores)
             return [try await LocalWorker(plan, place)]
         }
+        try CoreSet.check(options.cores)
         let count = options.workerCount
         var remotes: [(Remote, LoadPlan, WorkerPlace)] = []
         for index in 0..<count {
@@ -51,6 +52,13 @@ package enum Fleet {
             remotes.append((remote, plan, place.part(index, of: count)))
         }
         return try await prepare(remotes)
+    }
+
+    /// A worker at the other end of a channel, which `WorkerService.serve` leads.
+    package static func adopt(
+        _ name: String, _ channel: Channel, _ plan: LoadPlan, _ place: WorkerPlace
+    ) async throws(LoadTestError) -> any WorkerLink {
+        try await RemoteWorker(Remote(name: name, channel: channel), plan, place)
     }
 
     private static func reach(
@@ -99,7 +107,7 @@ package enum Fleet {
 
 extension WorkerPlace {
     /// Of this place's clients, those of part `number` of `parts`: together they are exactly this place's.
-    func part(_ number: Int, of parts: Int) -> WorkerPlace {
+    package func part(_ number: Int, of parts: Int) -> WorkerPlace {
         var place = self
         place.index = index + count * number
         place.count = count * parts

@@ -10,6 +10,14 @@ package struct WorkerStatus: Codable, Sendable, Equatable {
     package var failedCount: Int
     /// All have begun, none has a connection, and none comes back.
     package var isDeserted: Bool
+
+    package init(clientCount: Int, settledCount: Int, openCount: Int, failedCount: Int, isDeserted: Bool) {
+        self.clientCount = clientCount
+        self.settledCount = settledCount
+        self.openCount = openCount
+        self.failedCount = failedCount
+        self.isDeserted = isDeserted
+    }
 }
 
 /// What a worker has counted.

@@ -52,7 +52,11 @@ package enum WorkerService {
         _ = signal(SIGINT, SIG_IGN)
         try CoreSet.pin(cores)
         watch()
-        let channel = Channel(OwnedDescriptor(adopting: STDIN_FILENO))
+        await serve(Channel(OwnedDescriptor(adopting: STDIN_FILENO)))
+    }
+
+    /// Takes a plan and does what else it is asked, with a worker of this program's.
+    package static func serve(_ channel: Channel) async {
         // The coordinator's end is not an error here: it is what ends a worker.
         guard case .prepare(let plan, let place)? = try? await channel.receive(WorkerRequest.self, timeoutSeconds: 60)
         else { return }

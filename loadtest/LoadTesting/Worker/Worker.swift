@@ -19,7 +19,7 @@ package struct WorkerPlace: Codable, Sendable, Equatable {
     }
 
     /// How many of `count` clients are this worker's.
-    func share(of clientCount: Int) -> Int { (clientCount - index + count - 1) / count }
+    package func share(of clientCount: Int) -> Int { (clientCount - index + count - 1) / count }
 }
 
 /// The clients of one program: opens their connections, tells them what to do, adds up what they counted.

@@ -37,6 +37,11 @@ package final class Channel: Sendable {
         }
     }
 
+    /// Bytes that need be no message.
+    package func sendRaw(_ bytes: [UInt8], timeoutSeconds: Double) async throws(WireError) {
+        try await onQueue { () throws(WireError) in try self.write(bytes, Deadline(timeoutSeconds)) }
+    }
+
     package func receive<Message: Decodable & Sendable>(
         _ type: Message.Type, timeoutSeconds: Double
     ) async throws(WireError) -> Message {
