@@ -13,6 +13,7 @@ import workers  # noqa: E402, F401
 import agents  # noqa: E402, F401
 import interrupts  # noqa: E402, F401
 import remedies  # noqa: E402, F401
+import comparisons  # noqa: E402, F401
 
 
 def main(patterns):

@@ -65,7 +65,7 @@ def strangers():
 @case("a server that does not answer")
 def silent():
     with Server(lambda request: None) as server:
-        fails(f"ws://{server.address}/", "handshake", options=["--connect-timeout", 0.3])
+        fails(f"ws://{server.address}/", "no answer to the upgrade request in time", "check that", options=["--connect-timeout", 0.3])
 
 
 @case("ws:// where TLS is spoken, and the reverse")
@@ -127,7 +127,7 @@ def ports():
     import harness
 
     def narrow(*options):
-        server = [harness.binary(), "serve", "--listen", "127.0.0.1:0", "--log-level", "error"]
+        server = [harness.binary(), "serve", "--listen", "127.0.0.1:9001", "--log-level", "error"]  # nobody else is there
         tester = [binary(), "idle", "ws://ADDRESS/echo", "-d", "0.2", *options]
         command = ["unshare", "-rn", sys.executable, "-c", NARROW, *server, "--", *tester]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)

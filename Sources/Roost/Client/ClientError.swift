@@ -93,6 +93,13 @@ enum ConnectFailure {
 }
 
 extension ConnectFailure {
+    static let noAnswerInTime =
+        "no answer to the upgrade request in time; check that the server speaks WebSocket and is not overloaded"
+
+    static func describeTimeout(_ address: SocketAddress?) -> String {
+        "no connection to \(address.map { "\($0)" } ?? "the server") in time; check the address, the route and firewalls"
+    }
+
     /// The server ended the connection, or sent `bytes` that are no answer to HTTP.
     static func describeNoAnswer(_ bytes: UnsafeRawBufferPointer?, _ cause: String, isSecure: Bool) -> String {
         // A record of TLS: an alert or a handshake, of version 3.x (RFC 8446 §5.1).

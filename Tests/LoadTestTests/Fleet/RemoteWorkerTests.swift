@@ -44,6 +44,21 @@ import Testing
         #expect(error?.description.contains("use ws:// or wss://") == true, "\(error?.description ?? "")")
     }
 
+    @Test("a place's clock offset reaches a worker of the same machine unchanged")
+    func clockOffset() async throws {
+        let (first, second) = ChannelPair.sockets()
+        let theirs = Channel(OwnedDescriptor(adopting: second))
+        var place = WorkerPlace(index: 1, count: 4)
+        place.clockOffsetNanoseconds = -12_345
+        let plan = LoadPlan.echo("ws://127.0.0.1:1/")
+        async let adopted = Fleet.adopt("worker", Channel(OwnedDescriptor(adopting: first)), plan, place)
+        #expect(try await theirs.receive(WorkerRequest.self, timeoutSeconds: 60) == .prepare(plan, place))
+        try await theirs.send(WorkerAnswer.done, timeoutSeconds: 60)
+        let worker = try await adopted
+        theirs.shutdown()
+        await worker.stop(timeoutSeconds: 0)
+    }
+
     @Test("a worker that is gone is an error that names it, and stays one")
     func loss() async throws {
         let server = try await TestServer.start([Route("/echo") { _ in EchoHandler() }])

@@ -248,7 +248,7 @@ extension RunRecord {
         if wait >= 0.1 {
             warnings.append(
                 "the load tester waited for a core \(Int(wait * 100)) % of the time: latencies contain the wait; "
-                    + "give server and load tester cores of their own with taskset")
+                    + "give the server cores of its own with taskset, and the load tester others with --cores")
         }
         return warnings
     }

@@ -36,7 +36,8 @@ final class RemoteWorker: WorkerLink {
         process = remote.process
         groupCount = plan.groups.count
         var place = place
-        place.clockOffsetNanoseconds = remote.offset?.nanoseconds ?? 0
+        // A worker of an agent has the agent's clock, and the offset that the agent was told.
+        if let offset = remote.offset { place.clockOffsetNanoseconds = offset.nanoseconds }
         do throws(LoadTestError) {
             try await order(.prepare(plan, place), Self.prepareTimeoutSeconds)
         } catch {

@@ -8,7 +8,7 @@ internal import Synchronization
 /// This program once more, as a worker: `loadtest worker`, led over a socket that is its standard input.
 ///
 /// It ends when that socket does, so no worker outlives its coordinator, however that ends. Ctrl-C reaches it too, as
-/// it is of the same process group: the signal is blocked there, and the coordinator leads it.
+/// it is of the same process group, and so may SIGTERM: both are blocked there, and the coordinator leads it.
 final class WorkerProcess: Sendable {
     let pid: pid_t
     private let outcome = Mutex<String?>(nil)
@@ -49,6 +49,7 @@ final class WorkerProcess: Sendable {
         unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
         unsafe sigemptyset(&blocked)
         unsafe sigaddset(&blocked, SIGINT)
+        unsafe sigaddset(&blocked, SIGTERM)
         unsafe posix_spawnattr_setsigmask(&attributes, &blocked)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var list = unsafe arguments.map { unsafe strdup($0) } + [nil]

@@ -49,7 +49,7 @@ package enum WorkerService {
         guard unsafe getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &kind, &length) == 0 else {
             throw LoadTestError("workers are started by the load tester itself; use --workers N")
         }
-        _ = signal(SIGINT, SIG_IGN)
+        for number in [SIGINT, SIGTERM] { _ = signal(number, SIG_IGN) }
         try CoreSet.pin(cores)
         watch()
         await serve(Channel(OwnedDescriptor(adopting: STDIN_FILENO)))

@@ -31,6 +31,7 @@ final class ClientShare: @unchecked Sendable {  // as above
     private var waitingHead = 0
     /// Seats that are kept here and not in the handlers, each of which takes its room twice; by slot.
     private var kept: [Seat] = []
+    private var clientCountMax = 0
     /// Begins connections of this share; set before the first.
     var connector: Connector?
 
@@ -50,6 +51,12 @@ final class ClientShare: @unchecked Sendable {  // as above
     }
 
     // MARK: Connections
+
+    /// Makes room for so many clients at once: arrays that grow leave what they have outgrown behind.
+    func reserve(clientCount: Int) {
+        addresses.reserveCapacity(clientCount)
+        clientCountMax = clientCount
+    }
 
     /// A place for one more client; before it first connects.
     func newSeat(_ client: Int) -> Seat {
@@ -77,6 +84,7 @@ final class ClientShare: @unchecked Sendable {  // as above
 
     /// Keeps a seat, for `opened(slot:)` and `ended(slot:)`.
     func keep(_ seat: Seat) {
+        kept.reserveCapacity(max(clientCountMax, kept.count))
         while kept.count <= seat.slot { kept.append(seat) }
         kept[seat.slot] = seat
     }

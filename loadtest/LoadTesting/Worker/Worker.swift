@@ -71,6 +71,8 @@ final class Worker: Sendable {
                 let row = (0..<runtime.schedulerCount).map { scheduler in
                     ClientShare(group, groupIndex: index, index: scheduler, errors: errors, board: board)
                 }
+                let count = place.share(of: group.clientCount)
+                for share in row { share.reserve(clientCount: (count + row.count - 1) / row.count) }
                 shares.append(row)
                 let endpoints = try EndpointFactory(client, group, row).make()
                 let sources = try group.target.sourceAddresses.map { try ClientEndpoint.source($0) }

@@ -36,16 +36,21 @@ package enum WorkerAnswer: Codable, Sendable {
 /// Messages as bytes: JSON.
 package enum WireCodec {
     package static func encode(_ message: some Encodable) -> [UInt8] {
-        guard let data = try? JSONEncoder().encode(message) else {
-            preconditionFailure(
-                "WireCodec: a message has a number that JSON cannot write; check plans as they are made")
+        let encoder = JSONEncoder()
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        guard let data = try? encoder.encode(message) else {
+            preconditionFailure("WireCodec: a message cannot be encoded; its types hold what JSON has no form for")
         }
         return Array(data)
     }
 
     package static func decode<Message: Decodable>(_ bytes: [UInt8]) throws(WireError) -> Message {
         do {
-            return try JSONDecoder().decode(Message.self, from: Data(bytes))
+            let decoder = JSONDecoder()
+            decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+                positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+            return try decoder.decode(Message.self, from: Data(bytes))
         } catch {
             throw .unreadable
         }
