@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import signal
 import time
 

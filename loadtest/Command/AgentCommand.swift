@@ -66,7 +66,10 @@ struct LocalWorkerArguments: ParsableArguments {
 /// Where the clients are: on this machine or on others.
 struct FleetArguments: ParsableArguments {
     @OptionGroup var local: LocalWorkerArguments
-    @Option(help: "HOST:PORT of each `loadtest agent` that runs the clients instead of this machine, with commas.")
+    @Option(
+        help:
+            "HOST:PORT of each `loadtest agent` that runs the clients instead of this machine, with commas. Files as --ca are read there."
+    )
     var agents: String?
     @Option(help: "File with the agents' secret; without it ROOST_LOADTEST_TOKEN.") var tokenFile: String?
 

@@ -36,7 +36,11 @@ struct Compare: AsyncParsableCommand {
             let names = LoadTestCommand.planCommands.map { $0._commandName }
             throw ValidationError("--scenario is '\(scenario)'; use one of \(names.joined(separator: ", "))")
         }
-        return try type.parse([url] + options)
+        do {
+            return try type.parse([url] + options)
+        } catch {
+            throw ValidationError("--scenario \(scenario): \(type.message(for: error))")
+        }
     }
 
     mutating func run() async throws {

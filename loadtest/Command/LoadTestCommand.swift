@@ -31,7 +31,7 @@ extension PlanCommand {
 struct CommonArguments: ParsableArguments {
     @Argument(help: "ws://host[:port]/path, wss://… for TLS, or ws+unix:/path/of/socket:/path.") var url: String
     @Option(name: .shortAndLong, help: "Connections to open.") var connections = 100
-    @Option(help: "Scheduler threads; 0: one for each core.") var schedulers = 0
+    @Option(help: "Scheduler threads of each worker; 0: the cores are shared out.") var schedulers = 0
     @Option(
         parsing: .upToNextOption,
         help: "Local addresses to connect from, in turn; each is good for about 28,000 connections.")

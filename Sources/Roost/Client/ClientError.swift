@@ -97,7 +97,8 @@ extension ConnectFailure {
         "no answer to the upgrade request in time; check that the server speaks WebSocket and is not overloaded"
 
     static func describeTimeout(_ address: SocketAddress?) -> String {
-        "no connection to \(address.map { "\($0)" } ?? "the server") in time; check the address, the route and firewalls"
+        let target = address.map { "\($0)" } ?? "the server"
+        return "no connection to \(target) in time; check the address, the route and firewalls"
     }
 
     /// The server ended the connection, or sent `bytes` that are no answer to HTTP.

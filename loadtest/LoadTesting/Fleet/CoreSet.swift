@@ -37,8 +37,8 @@ package enum CoreSet {
             "--cores has \(text(cores)), which this program may not use; use some of \(text(CoreAffinity.available))")
     }
 
-    /// Which of `cores` are for worker `index` of `count`: each core has one worker where there are enough of them, else
-    /// each worker one core.
+    /// Which of `cores` are for worker `index` of `count`: each core has one worker where there are enough, else each
+    /// worker one core.
     package static func share(_ cores: [Int], _ index: Int, of count: Int) -> [Int] {
         guard cores.count > count else { return cores.isEmpty ? [] : [cores[index % cores.count]] }
         return cores.enumerated().filter { $0.offset % count == index }.map(\.element)
