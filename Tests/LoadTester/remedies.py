@@ -65,7 +65,8 @@ def strangers():
 @case("a server that does not answer")
 def silent():
     with Server(lambda request: None) as server:
-        fails(f"ws://{server.address}/", "no answer to the upgrade request in time", "check that", options=["--connect-timeout", 0.3])
+        options = ["--connect-timeout", 0.3]
+        fails(f"ws://{server.address}/", "no answer to the upgrade request in time", "check that", options=options)
 
 
 @case("ws:// where TLS is spoken, and the reverse")
@@ -86,7 +87,8 @@ def certificates_refused():
     named = certificates.certificate("remedies-named", hosts="DNS:elsewhere.example")
     with Daemon(tls_chain=named.chain, tls_key=named.key) as daemon:
         url = f"wss://{daemon.address}/echo"
-        fails(url, "the certificate is for elsewhere.example and not for 127.0.0.1", "connect by", options=["--ca", root])
+        what = "the certificate is for elsewhere.example and not for 127.0.0.1"
+        fails(url, what, "connect by a name that it has", options=["--ca", root])
         fails(url, "an authority that is not trusted", "give --ca FILE")
         code, out, err = load("idle", url, "-c", 2, "-d", 0.2, "--insecure")
         equal(code, 0, out + err)
@@ -127,7 +129,8 @@ def ports():
     import harness
 
     def narrow(*options):
-        server = [harness.binary(), "serve", "--listen", "127.0.0.1:9001", "--log-level", "error"]  # nobody else is there
+        # Nobody else is in its network.
+        server = [harness.binary(), "serve", "--listen", "127.0.0.1:9001", "--log-level", "error"]
         tester = [binary(), "idle", "ws://ADDRESS/echo", "-d", "0.2", *options]
         command = ["unshare", "-rn", sys.executable, "-c", NARROW, *server, "--", *tester]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
@@ -135,7 +138,8 @@ def ports():
 
     code, out, err = narrow("-c", "25")
     equal(code, 1, out + err)
-    assert re.search(r"warning: 25 clients .* 10 local ports .*15 will not connect; use 3 or more --source-address", err), err
+    foretold = r"warning: 25 clients .* 10 local ports .*15 will not connect; use 3 or more --source-address"
+    assert re.search(foretold, err), err
     assert "15 times" in out and "no local port is left" in out and "ip_local_port_range" in out, out
     code, out, err = narrow("-c", "25", "--source-address", "127.0.0.2", "127.0.0.3")
     equal(code, 1, out + err)

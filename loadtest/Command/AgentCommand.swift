@@ -67,9 +67,10 @@ struct LocalWorkerArguments: ParsableArguments {
 struct FleetArguments: ParsableArguments {
     @OptionGroup var local: LocalWorkerArguments
     @Option(
-        help:
-            "HOST:PORT of each `loadtest agent` that runs the clients instead of this machine, with commas. Files as --ca are read there."
-    )
+        help: """
+            HOST:PORT of each `loadtest agent` that runs the clients instead of this machine, with commas. Files, as \
+            that of --ca, are read there.
+            """)
     var agents: String?
     @Option(help: "File with the agents' secret; without it ROOST_LOADTEST_TOKEN.") var tokenFile: String?
 
