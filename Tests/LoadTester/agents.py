@@ -6,7 +6,7 @@ import socket
 import tempfile
 
 from harness import Daemon, case, equal, eventually
-from tester import TOKEN, Agent, Tester, all_gone, figures, load
+from tester import TOKEN, Agent, Tester, all_gone, figures, is_working, load
 
 
 @case("agents over IPv4 and IPv6 share the clients out, each over its workers")
@@ -72,6 +72,7 @@ def vanishing():
         agents = f"{stays.address},{gone.address}"
         tester = Tester("echo", daemon.url + "/echo", "-c", 20, "-d", 60, "--warmup", 0, "--agents", agents)
         eventually(lambda: daemon.descriptors() >= idle + 20, "the connections")
+        is_working(daemon)
         pids = gone.workers()
         gone.process.kill()
         gone.process.wait()

@@ -56,13 +56,13 @@ class Tester:
         os.killpg(self.pid, signal.SIGINT)
 
     def finish(self, seconds=60):
-        """Exit code, and what it wrote to each stream."""
+        """Exit code; what it printed, with single blanks, as it breaks lines to fit a terminal; its complaints."""
         try:
             out, err = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"it did not end: {self.process.communicate()}") from None
-        return self.process.returncode, out, err
+        return self.process.returncode, " ".join(out.split()), err
 
     def kill(self):
         self.process.kill()
@@ -100,9 +100,16 @@ def load(*arguments, **options):
 
 def figures(text):
     """Of a report: connections opened and messages completed."""
-    found = re.search(r"clients: (\d+) opened, (\d+) completed", text)
-    assert found, f"no report: {text}"
-    return int(found[1]), int(found[2])
+    opened = re.search(r"connections ([\d ]+) of", text) or re.search(r"clients: (\d+) opened", text)
+    completed = re.search(r"round trips (\d[\d ]*)", text) or re.search(r"opened, (\d+) completed", text)
+    assert opened, f"no report: {text}"
+    return int(opened[1].replace(" ", "")), int(completed[1].replace(" ", "")) if completed else 0
+
+
+def is_working(daemon):
+    """Waits until messages keep the daemon busy: all clients have connected by then."""
+    before = daemon.ticks()
+    eventually(lambda: daemon.ticks() >= before + 10, "messages")
 
 
 def is_gone(pid):

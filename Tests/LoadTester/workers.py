@@ -5,7 +5,7 @@ import re
 import signal
 
 from harness import Daemon, case, equal, eventually
-from tester import Tester, all_gone, figures, load
+from tester import Tester, all_gone, figures, is_working, load
 
 
 def descriptors_of(daemon, count):
@@ -39,6 +39,7 @@ def killed():
         idle = daemon.descriptors()
         tester = Tester("echo", daemon.url + "/echo", "-c", 30, "-d", 60, "--warmup", 0, "--workers", 3)
         descriptors_of(daemon, idle + 30)
+        is_working(daemon)
         victim = tester.workers()[1]
         os.kill(victim, signal.SIGKILL)
         code, out, _ = tester.finish()

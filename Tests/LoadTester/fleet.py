@@ -1,4 +1,8 @@
-"""Runs the cases of this folder's files, one after the other."""
+"""Runs the cases of workers, agents, Ctrl-C, remedies and comparisons: real programs, on ports the kernel picks.
+
+python3 Tests/LoadTester/fleet.py [PATTERN...] runs the cases whose name has one of the patterns. Builds nothing: takes
+$LOADTEST and $ROOST, else what was built last for release, else for debug. Closes with "N passed, N failed".
+"""
 
 import os
 import sys
