@@ -78,7 +78,7 @@ let package = Package(
         .target(
             name: "LoadTesting",
             dependencies: [
-                "CZlib", "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket",
+                "CSSL", "CZlib", "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -147,6 +147,9 @@ package enum SystemCalls {
         return result == 0 ? code : errno
     }
 
+    /// IP_BIND_ADDRESS_NO_PORT (linux/in.h), for IPv6 too.
+    private static let ipBindAddressNoPort: CInt = 24
+
     /// Starts a connection; it is established, or has failed, when the socket becomes writable.
     package static func connect(
         to address: SocketAddress, from source: SocketAddress? = nil
@@ -157,6 +160,10 @@ package enum SystemCalls {
         let descriptor = OwnedDescriptor(adopting: raw)
         setNoDelay(raw)
         if let source {
+            // The port is picked when the server's address is known: one port then does for several servers (ip(7)).
+            var one: CInt = 1
+            unsafe _ = setsockopt(
+                raw, CInt(IPPROTO_IP), ipBindAddressNoPort, &one, socklen_t(MemoryLayout<CInt>.size))
             let code = unsafe source.withSockaddr { unsafe bind(raw, $0, $1) }
             guard code == 0 else { throw .systemCall("bind to \(source)", errno) }
         }

@@ -3,7 +3,7 @@
 internal import ArgumentParser
 internal import LoadTesting
 
-struct Echo: AsyncParsableCommand {
+struct Echo: PlanCommand {
     static let configuration = CommandConfiguration(
         abstract: "Closed loop: each connection keeps messages in flight; measures and checks each round trip.")
 
@@ -16,10 +16,10 @@ struct Echo: AsyncParsableCommand {
 
     func validate() throws { try checkSeconds(duration, "--duration") }
 
-    mutating func run() async throws {
+    func makePlan() -> LoadPlan {
         var plan = common.plan(.echo, .echo(EchoPlan(size: .fixed(size), inFlight: inFlight, isText: text)))
         plan.durationSeconds = duration
         plan.warmupSeconds = max(warmup, 0)
-        try await common.run(plan)
+        return plan
     }
 }

@@ -3,7 +3,7 @@
 internal import ArgumentParser
 internal import LoadTesting
 
-struct Idle: AsyncParsableCommand {
+struct Idle: PlanCommand {
     static let configuration = CommandConfiguration(
         abstract:
             "Opens connections and holds them; reports connect times and, with --server-pid, memory per connection.")
@@ -14,9 +14,9 @@ struct Idle: AsyncParsableCommand {
 
     func validate() throws { if let duration { try checkSeconds(duration, "--duration") } }
 
-    mutating func run() async throws {
+    func makePlan() -> LoadPlan {
         var plan = common.plan(.idle, .idle)
         plan.durationSeconds = duration
-        try await common.run(plan)
+        return plan
     }
 }

@@ -9,7 +9,22 @@ internal import RoostIO
 struct LoadTestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "loadtest", abstract: "Loads a WebSocket server and reports what it did.",
-        subcommands: [Echo.self, Idle.self, Conformance.self])
+        subcommands: planCommands.map { $0 as any ParsableCommand.Type } + [
+            Compare.self, AgentCommand.self, WorkerProcessCommand.self, Conformance.self,
+        ])
+
+    /// Those that make a plan and run it; `compare` runs them in turns.
+    static let planCommands: [any PlanCommand.Type] = [Echo.self, Idle.self]
+}
+
+/// A subcommand that is one run.
+protocol PlanCommand: AsyncParsableCommand {
+    var common: CommonArguments { get }
+    func makePlan() throws -> LoadPlan
+}
+
+extension PlanCommand {
+    mutating func run() async throws { try await common.run(makePlan()) }
 }
 
 /// What every test asks for.
@@ -18,7 +33,7 @@ struct CommonArguments: ParsableArguments {
         help: "ws://host[:port]/path, wss://… for TLS, or ws+unix:/path/of/socket:/path. Clients take several in turn.")
     var url: [String]
     @Option(name: .shortAndLong, help: "Connections to open.") var connections = 100
-    @Option(help: "Scheduler threads; 0: one for each core.") var schedulers = 0
+    @Option(help: "Scheduler threads of each worker; 0: the cores are shared out.") var schedulers = 0
     @Option(
         parsing: .upToNextOption,
         help: "Local addresses to connect from, in turn; each is good for about 28,000 connections.")
@@ -35,6 +50,7 @@ struct CommonArguments: ParsableArguments {
     @Option(help: "Connection attempts under way at one time.") var connecting = 1_000
     @Option(help: "The server's process id, where it is on this machine: reports its CPU time and memory.")
     var serverPid: Int32?
+    @OptionGroup var fleetArguments: FleetArguments
     @Flag(help: "Report as JSON.") var json = false
     @Flag(help: "No progress line.") var quiet = false
 
@@ -65,13 +81,22 @@ struct CommonArguments: ParsableArguments {
         return plan
     }
 
-    /// Runs a plan, reports, and ends the program: with 1 where there were errors.
+    /// Where the clients are.
+    var fleet: FleetOptions { get throws { try fleetArguments.fleet } }
+
+    /// Runs a plan, reports, and ends the program: with 1 where there were errors, with 0 else, also where Ctrl-C has
+    /// ended the run early. A second Ctrl-C ends it at once and unreported.
     func run(_ plan: LoadPlan) async throws {
         Interrupt.install()
         let record = try await told {
             let meter = try serverPid.map { pid throws(LoadTestError) in try ProcessMeter(pid: pid) }
-            let worker = try await LocalWorker(plan, WorkerPlace(index: 0, count: 1))
-            return await LoadRun(plan, [worker], server: meter, observer: nil).run()
+            let fleet = try fleet
+            if fleet.agents.isEmpty {
+                let warnings = PortBudget.ofThisMachine?.warnings(plan, machineCount: 1) ?? []
+                for warning in warnings { tell("warning: \(warning)") }
+            }
+            let workers = try await Fleet.launch(plan, fleet)
+            return await LoadRun(plan, workers, server: meter, observer: nil).run()
         }
         print(record.text, terminator: "")
         if !record.errors.isEmpty { throw ExitCode(1) }
@@ -89,9 +114,14 @@ func told<Result>(_ body: () async throws -> Result) async throws -> Result {
     do {
         return try await body()
     } catch {
-        let line = Array("loadtest: \(error)\n".utf8)
-        // Safe: the array's own bytes, with their count.
-        unsafe line.withUnsafeBytes { unsafe _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        tell("\(error)")
         throw ExitCode(1)
     }
+}
+
+/// A line on standard error.
+func tell(_ text: String) {
+    let line = Array("loadtest: \(text)\n".utf8)
+    // Safe: the array's own bytes, with their count.
+    unsafe line.withUnsafeBytes { unsafe _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }

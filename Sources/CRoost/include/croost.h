@@ -439,6 +439,9 @@ static inline int roost_epoll_modify(int epoll, int fd, uint32_t events, uint64_
 static inline int roost_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); }
 // Cores that this program may run on (sched_getaffinity(2)).
 int roost_core_count(void);
+// One bit for each core that a thread may run on; 0 for the calling thread. Both return 0 or an errno.
+int roost_get_cores(uint8_t *_Nonnull bits, size_t byte_count);
+int roost_set_cores(int32_t tid, const uint8_t *_Nonnull bits, size_t byte_count);
 void roost_thread_set_name(const char *_Nonnull name);
 // accept4(2), non-blocking and closed on exec.
 int roost_accept(int listener, void *_Nonnull address, uint32_t *_Nonnull length);

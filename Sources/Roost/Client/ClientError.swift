@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-internal import RoostIO
+package import RoostIO
 internal import RoostRuntime
 internal import RoostWebSocket
 
@@ -41,17 +41,20 @@ enum ConnectFailure {
         if step.hasPrefix("bind"), let source {
             return "cannot connect from \(source.host): \(text(code)); \(bindRemedy(code))"
         }
-        return "cannot connect to \(target): \(text(code)); \(remedy(code, isUnix: address?.port == nil))"
+        let origin = source.map { " from \($0.host)" } ?? ""
+        return "cannot connect to \(target)\(origin): \(text(code)); \(remedy(code, isUnix: address?.port == nil))"
     }
 
-    /// A status other than 101.
-    static func describe(_ error: ClientHandshakeError) -> String {
+    /// An answer that was not what it had to be. `location`: where a server that redirects says to go.
+    static func describe(_ error: ClientHandshakeError, location: String?) -> String {
         guard case .status(let status) = error else { return "\(error)" }
         let remedy =
             switch status {
             case 401, 403: "the server wants credentials or another Origin: give the headers it asks for"
             case 404: "nothing is served there: check the URL's path"
-            case 300..<400: "the server redirects: use the URL it names"
+            case 200..<300: "a page of a web server is there: check host, port and path"
+            case 300..<400:
+                "the server redirects: use the URL it names" + (location.map { ", \(String($0.prefix(200)))" } ?? "")
             case 400, 426:
                 "the server does not take this as a WebSocket request: check that the URL is one of a WebSocket server"
             case 429, 503: "the server is full or shutting down: try again later or with fewer connections"
@@ -89,9 +92,30 @@ enum ConnectFailure {
     }
 }
 
+extension ConnectFailure {
+    static let noAnswerInTime =
+        "no answer to the upgrade request in time; check that the server speaks WebSocket and is not overloaded"
+
+    static func describeTimeout(_ address: SocketAddress?) -> String {
+        let target = address.map { "\($0)" } ?? "the server"
+        return "no connection to \(target) in time; check the address, the route and firewalls"
+    }
+
+    /// The server ended the connection, or sent `bytes` that are no answer to HTTP.
+    static func describeNoAnswer(_ bytes: UnsafeRawBufferPointer?, _ cause: String, isSecure: Bool) -> String {
+        // A record of TLS: an alert or a handshake, of version 3.x (RFC 8446 §5.1).
+        if !isSecure, let bytes = unsafe bytes, bytes.count >= 2, unsafe (0x15...0x16).contains(bytes[0]),
+            unsafe bytes[1] == 3
+        {
+            return "the server speaks TLS on this port; use wss://"
+        }
+        return "\(cause); check that it speaks WebSocket" + (isSecure ? "" : ", and use wss:// where it speaks TLS")
+    }
+}
+
 /// Looks names up. Blocks the calling thread while the system's resolver works.
-enum NameLookup {
-    static func resolve(_ host: WebSocketURL.Host) throws(ClientError) -> SocketAddress {
+package enum NameLookup {
+    package static func resolve(_ host: WebSocketURL.Host) throws(ClientError) -> SocketAddress {
         switch host {
         case .unix(let path):
             guard let address = try? SocketAddress("unix:\(path)") else {

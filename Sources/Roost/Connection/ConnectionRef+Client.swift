@@ -130,7 +130,9 @@ extension ConnectionRef {
         switch unsafe receive(into: UnsafeMutableRawBufferPointer(start: buffer + kept, count: room)) {
         case .wouldBlock: break
         case .endOfStream:
-            connectFailed("the server ended the connection before it answered; check that it speaks WebSocket")
+            unsafe connectFailed(
+                ConnectFailure.describeNoAnswer(
+                    nil, "the server ended the connection before it answered", isSecure: state.tls != nil))
         case .failed(let code):
             connectFailed(ConnectFailure.describe(state.peer, from: nil, step: "read", errno: code))
         case .bytes(let count):
@@ -144,7 +146,10 @@ extension ConnectionRef {
         var parser = ResponseHeadParser(limits: HTTPLimits(headByteCountMax: Self.responseHeadByteCountMax))
         switch unsafe parser.parse(bytes) {
         case .needsMoreBytes: unsafe state.residue.append(bytes, process, scheduler)
-        case .failure(let error): connectFailed("the server's answer is no HTTP/1.1: \(error)")
+        case .failure(let error):
+            unsafe connectFailed(
+                ConnectFailure.describeNoAnswer(
+                    bytes, "the server's answer is no HTTP/1.1: \(error)", isSecure: state.tls != nil))
         case .head(let head, let consumed):
             if consumed < bytes.count {
                 unsafe state.residue.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), process, scheduler)
@@ -162,7 +167,8 @@ extension ConnectionRef {
             if let subprotocol = agreement?.subprotocol { extras.subprotocol = subprotocol }
             if let parameters = agreement?.deflate { compress(parameters) }
         } catch {
-            return connectFailed("\(route.target.map { "\($0.url): " } ?? "")\(ConnectFailure.describe(error))")
+            let cause = ConnectFailure.describe(error, location: head.headers.first("location"))
+            return connectFailed("\(route.target.map { "\($0.url): " } ?? "")\(cause)")
         }
         open(process, scheduler)
     }

@@ -227,7 +227,7 @@ extension ConnectionRef {
         switch state.phase {
         case .closed: break
         case .connecting:
-            noteReason(CloseReason(.connectFailed, message: "no connection in time"))
+            noteReason(CloseReason(.connectFailed, message: ConnectFailure.describeTimeout(state.peer)))
             state.phase = .closed
         case .handshake: handshakeTimedOut(process, scheduler)
         case .lingering: cut()

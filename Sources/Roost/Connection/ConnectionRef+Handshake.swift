@@ -216,7 +216,7 @@ extension ConnectionRef {
     func handshakeTimedOut(_ process: ProcessRef, _ scheduler: SchedulerRef) {
         let timeout = listener.configuration.handshakeTimeout
         if role == .client {
-            noteReason(CloseReason(.connectFailed, message: "no answer to the upgrade request in time"))
+            noteReason(CloseReason(.connectFailed, message: ConnectFailure.noAnswerInTime))
             state.phase = .closed
             return
         }

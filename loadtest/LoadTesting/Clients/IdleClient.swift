@@ -3,20 +3,21 @@
 internal import Roost
 internal import RoostRuntime
 
-/// A connection that is opened and held.
+/// A connection that is opened and held. There may be very many: it holds next to nothing.
 struct IdleClient: LoadClient {
     private let share: ClientShare
-    private var seat: Seat
+    private let slot: UInt32
     private var isOpen = false
 
     init(_ share: ClientShare, _ seat: Seat) {
         self.share = share
-        self.seat = seat
+        slot = UInt32(seat.slot)
+        share.keep(seat)
     }
 
     mutating func opened(_ connection: borrowing Connection<ClientCommand>) {
         isOpen = true
-        if let missed = share.opened(&seat, connection.address) { receive(missed, connection) }
+        if let missed = share.opened(slot: Int(slot), connection.address) { receive(missed, connection) }
     }
 
     mutating func receive(_ command: ClientCommand, _ connection: borrowing Connection<ClientCommand>) {
@@ -36,6 +37,6 @@ struct IdleClient: LoadClient {
     }
 
     mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<ClientCommand>) {
-        share.ended(seat, reason, wasOpen: isOpen, isExpected: false)
+        share.ended(slot: Int(slot), reason, wasOpen: isOpen, isExpected: false)
     }
 }

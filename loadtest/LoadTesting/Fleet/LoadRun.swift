@@ -18,28 +18,28 @@ package protocol RunObserver: AnyObject {
 /// One run: leads the workers through its phases and gathers what they measure.
 package final class LoadRun {
     private let plan: LoadPlan
-    private let workers: [any WorkerLink]
+    private let workers: WorkerSet
     private let server: ProcessMeter?
     private let observer: (any RunObserver)?
     private let startedAt = ContinuousClock.now
     private var record: RunRecord
-    /// By worker: what it had counted at the last step.
-    private var counted: [[Counters]]
-    private var errors: [[TestError]]
-    private var ownByteCounts: [Int?]
+    /// What had been counted at the last step.
+    private var counted: [Counters]
+    /// The workers', and the run's own.
+    private var workerErrors: [TestError] = []
+    private var ownErrors: [TestError] = []
+    private var ownByteCount: Int?
     private var stepStart = ContinuousClock.now
     private var phase = Phase.connecting
 
     package init(_ plan: LoadPlan, _ workers: [any WorkerLink], server: ProcessMeter?, observer: (any RunObserver)?) {
         self.plan = plan
-        self.workers = workers
+        self.workers = WorkerSet(workers, groupCount: plan.groups.count)
         self.server = server
         self.observer = observer
         record = RunRecord(plan: plan, startedAt: WallClock.secondsSince1970)
-        record.workerCount = workers.count
-        counted = workers.map { _ in plan.groups.map { _ in Counters() } }
-        errors = workers.map { _ in [] }
-        ownByteCounts = workers.map { _ in nil }
+        record.workerCount = self.workers.workerCount
+        counted = plan.groups.map { _ in Counters() }
     }
 
     /// Runs to the end. A worker that is lost ends it: what was measured until then is reported, and the loss is an
@@ -48,28 +48,29 @@ package final class LoadRun {
         do throws(LoadTestError) {
             try await runPhases()
         } catch {
-            addError(error.description)
-            await lastStep()
+            await step()
+            // The loss of a worker is among the workers' errors.
+            if !workerErrors.contains(where: { $0.kind == error.description }) { addError(error.description) }
         }
-        for worker in workers { await worker.stop(timeoutSeconds: 1) }
+        await workers.stop(timeoutSeconds: 1)
         observer?.finish()
         record.wasInterrupted = Interrupt.isRequested
-        record.errors = TestError.merged(errors)
-        record.warnings += record.limitWarnings
+        record.errors = errors
+        record.warnings += record.limitWarnings + clockWarnings
         return record
     }
 
     private func runPhases() async throws(LoadTestError) {
         // The first sample is of before the first connection.
-        try await step()
+        await step()
         let ownBefore = ownByteCount
         stepStart = .now
-        for worker in workers { try await worker.connect() }
+        try await workers.connect()
         if plan.connectsFirst { try await connectAll() }
         guard !Interrupt.isRequested else { return try await end() }
-        try await tell(.begin)
+        try await workers.tell(.begin)
         if plan.warmupSeconds > 0 { try await hold(.warmup, for: plan.warmupSeconds) }
-        if plan.scenario == .storm { try await tell(.drop) }
+        if plan.scenario == .storm { try await workers.tell(.drop) }
         try await hold(.measuring, for: plan.durationSeconds)
         if let ownBefore, let ownAfter = ownByteCount { record.ownByteCounts = (ownBefore, ownAfter) }
         try await end()
@@ -78,28 +79,29 @@ package final class LoadRun {
     private func connectAll() async throws(LoadTestError) {
         enter(.connecting)
         while !Interrupt.isRequested {
-            let status = try await status()
+            let status = try await workers.status()
             observer?.connecting(settled: status.settledCount, of: status.clientCount, failed: status.failedCount)
             if status.settledCount == status.clientCount || status.isDeserted { break }
             try await pause()
         }
-        try await step()
+        await step()
     }
 
     private func end() async throws(LoadTestError) {
         enter(.ending)
-        try await tell(.end)
+        try await workers.tell(.end)
         let deadline = ContinuousClock.now + .seconds(plan.endTimeoutSeconds)
-        var status = try await status()
-        while status.openCount > 0, ContinuousClock.now < deadline {
+        let wasInterrupted = Interrupt.isRequested
+        var status = try await workers.status()
+        while status.openCount > 0, ContinuousClock.now < deadline, wasInterrupted || !Interrupt.isRequested {
             try await pause()
-            status = try await self.status()
+            status = try await workers.status()
         }
-        if status.openCount > 0, plan.awaitsAnswers {
+        if status.openCount > 0, plan.awaitsAnswers, ContinuousClock.now >= deadline {
             addError(
                 "\(status.openCount) connections had messages unanswered \(plan.endTimeoutSeconds) s after the end")
         }
-        try await step()
+        await step()
     }
 
     /// Lets the clients work for `seconds`, until none is left or the user interrupts.
@@ -111,11 +113,11 @@ package final class LoadRun {
             if try await isOver(phase) { break }
             try await pause(until: seconds.map { start + .seconds($0) })
         }
-        try await step()
+        await step()
     }
 
     private func isOver(_ phase: Phase) async throws(LoadTestError) -> Bool {
-        let status = try await status()
+        let status = try await workers.status()
         if status.isDeserted { return true }
         guard phase == .measuring, plan.durationSeconds == nil || plan.scenario == .storm else { return false }
         switch plan.scenario {
@@ -139,64 +141,44 @@ package final class LoadRun {
         let due = stepStart + .seconds(plan.intervalSeconds)
         let next = min(.now + .milliseconds(20), due, end ?? due)
         try? await Task.sleep(until: next, clock: .continuous)
-        if ContinuousClock.now >= due { try await step() }
+        if ContinuousClock.now >= due { await step() }
     }
 
-    private func step() async throws(LoadTestError) {
+    private func step() async {
         let begin = stepStart
-        var groups = plan.groups.map { _ in GroupMeasure() }
-        var open = plan.groups.map { _ in 0 }
-        var usage: [SchedulerUsage] = []
-        for (index, worker) in workers.enumerated() {
-            let snapshot = try await worker.snapshot()
-            for (group, measure) in snapshot.groups.enumerated() {
-                groups[group].counters = groups[group].counters + (measure.counters - counted[index][group])
-                groups[group].distributions.add(measure.distributions)
-                open[group] += measure.counters.open
-                counted[index][group] = measure.counters
-            }
-            usage += snapshot.usage
-            errors[index] = snapshot.errors
-            ownByteCounts[index] = snapshot.ownByteCount
+        let snapshot = await workers.snapshot()
+        var groups = snapshot.groups
+        for (index, measure) in snapshot.groups.enumerated() {
+            groups[index].counters = measure.counters - counted[index]
+            counted[index] = measure.counters
         }
+        workerErrors = snapshot.errors
+        ownByteCount = snapshot.ownByteCount
         stepStart = .now
         let interval = Interval(
             phase: phase, startSeconds: (begin - startedAt).seconds, seconds: (stepStart - begin).seconds,
-            groups: groups, open: open, usage: usage, server: server?.sample)
+            groups: groups, open: counted.map(\.open), usage: snapshot.usage, server: server?.sample)
         record.intervals.append(interval)
-        observer?.interval(interval, errors: TestError.merged(errors))
+        observer?.interval(interval, errors: errors)
     }
 
-    /// Of the workers that still answer.
-    private func lastStep() async {
-        try? await step()
-    }
+    // MARK: Errors and warnings
 
-    private var ownByteCount: Int? {
-        ownByteCounts.contains { $0 == nil } ? nil : ownByteCounts.reduce(0) { $0 + ($1 ?? 0) }
-    }
+    private var errors: [TestError] { TestError.merged([workerErrors, ownErrors]) }
 
-    // MARK: Workers
-
-    private func tell(_ command: WorkerCommand) async throws(LoadTestError) {
-        for worker in workers { try await worker.tell(command) }
-    }
-
-    private func status() async throws(LoadTestError) -> WorkerStatus {
-        var all = WorkerStatus(clientCount: 0, settledCount: 0, openCount: 0, failedCount: 0, isDeserted: true)
-        for worker in workers {
-            let status = try await worker.status()
-            all.clientCount += status.clientCount
-            all.settledCount += status.settledCount
-            all.openCount += status.openCount
-            all.failedCount += status.failedCount
-            all.isDeserted = all.isDeserted && status.isDeserted
-        }
-        return all
+    /// Where times of one machine are compared with those of another.
+    private var clockWarnings: [String] {
+        guard plan.scenario.measuresAcrossWorkers, let uncertainty = workers.clockUncertaintyNanoseconds,
+            uncertainty > 100_000
+        else { return [] }
+        return [
+            "the agents' clocks are known to \(Format.duration(nanoseconds: uncertainty)) only: latencies between "
+                + "machines are no more exact than that; use agents on a faster network"
+        ]
     }
 
     private func addError(_ kind: String) {
-        errors.append([TestError(kind: kind, count: 1, firstSeconds: (ContinuousClock.now - startedAt).seconds)])
+        ownErrors.append(TestError(kind: kind, count: 1, firstSeconds: (ContinuousClock.now - startedAt).seconds))
     }
 }
 
@@ -214,6 +196,16 @@ extension TestError {
                 firstSeconds: min(known.firstSeconds, error.firstSeconds))
         }
         return byKind.values.sorted { ($0.count, $1.kind) > ($1.count, $0.kind) }
+    }
+}
+
+extension Scenario {
+    /// A message's time is taken by one worker when it is sent and by another when it comes.
+    var measuresAcrossWorkers: Bool {
+        switch self {
+        case .fanout, .mixed: true
+        case .echo, .rate, .idle, .ramp, .churn, .storm, .slow, .soak: false
+        }
     }
 }
 
@@ -255,7 +247,7 @@ extension RunRecord {
         if wait >= 0.1 {
             warnings.append(
                 "the load tester waited for a core \(Int(wait * 100)) % of the time: latencies contain the wait; "
-                    + "give server and load tester cores of their own with taskset")
+                    + "give the server cores of its own with taskset, and the load tester others with --cores")
         }
         return warnings
     }

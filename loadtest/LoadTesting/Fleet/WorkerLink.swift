@@ -10,6 +10,14 @@ package struct WorkerStatus: Codable, Sendable, Equatable {
     package var failedCount: Int
     /// All have begun, none has a connection, and none comes back.
     package var isDeserted: Bool
+
+    package init(clientCount: Int, settledCount: Int, openCount: Int, failedCount: Int, isDeserted: Bool) {
+        self.clientCount = clientCount
+        self.settledCount = settledCount
+        self.openCount = openCount
+        self.failedCount = failedCount
+        self.isDeserted = isDeserted
+    }
 }
 
 /// What a worker has counted.
@@ -33,6 +41,10 @@ package struct WorkerSnapshot: Sendable {
 package protocol WorkerLink: Sendable {
     /// What it is called in errors and warnings; nil where it is this program.
     var name: String? { get }
+    /// How many workers stand behind it.
+    var workerCount: Int { get }
+    /// How far off its clock may be from the coordinator's; nil: it is the same.
+    var clockUncertaintyNanoseconds: UInt64? { get }
     /// Begins the connections. Does not wait for them.
     func connect() async throws(LoadTestError)
     func status() async throws(LoadTestError) -> WorkerStatus
@@ -40,6 +52,11 @@ package protocol WorkerLink: Sendable {
     func snapshot() async throws(LoadTestError) -> WorkerSnapshot
     /// Closes every connection, waiting at most so long for the other side.
     func stop(timeoutSeconds: Double) async
+}
+
+extension WorkerLink {
+    package var workerCount: Int { 1 }
+    package var clockUncertaintyNanoseconds: UInt64? { nil }
 }
 
 /// What a run tells all clients of a worker.

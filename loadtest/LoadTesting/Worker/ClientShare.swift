@@ -29,6 +29,9 @@ final class ClientShare: @unchecked Sendable {  // as above
     /// Seats of connections whose handler has not been made yet, in the order in which they were begun.
     private var waiting: [Seat] = []
     private var waitingHead = 0
+    /// Seats that are kept here and not in the handlers, each of which takes its room twice; by slot.
+    private var kept: [Seat] = []
+    private var clientCountMax = 0
     /// Begins connections of this share; set before the first.
     var connector: Connector?
 
@@ -48,6 +51,12 @@ final class ClientShare: @unchecked Sendable {  // as above
     }
 
     // MARK: Connections
+
+    /// Makes room for so many clients at once: arrays that grow leave what they have outgrown behind.
+    func reserve(clientCount: Int) {
+        addresses.reserveCapacity(clientCount)
+        clientCountMax = clientCount
+    }
 
     /// A place for one more client; before it first connects.
     func newSeat(_ client: Int) -> Seat {
@@ -71,6 +80,24 @@ final class ClientShare: @unchecked Sendable {  // as above
             waitingHead = 0
         }
         return seat
+    }
+
+    /// Keeps a seat, for `opened(slot:)` and `ended(slot:)`.
+    func keep(_ seat: Seat) {
+        kept.reserveCapacity(max(clientCountMax, kept.count))
+        while kept.count <= seat.slot { kept.append(seat) }
+        kept[seat.slot] = seat
+    }
+
+    func opened(slot: Int, _ address: Address<ClientCommand>) -> ClientCommand? {
+        var seat = kept[slot]
+        let missed = opened(&seat, address)
+        kept[slot] = seat
+        return missed
+    }
+
+    func ended(slot: Int, _ reason: CloseReason, wasOpen: Bool, isExpected: Bool) {
+        ended(kept[slot], reason, wasOpen: wasOpen, isExpected: isExpected)
     }
 
     /// A connection is open. Returns what its client missed: the work may have begun.

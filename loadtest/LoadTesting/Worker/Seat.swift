@@ -3,19 +3,37 @@
 internal import Roost
 
 /// Whom a connection is opened for: one simulated client, for the so-manieth time.
+///
+/// There is one for each connection: its numbers take no more room than they need.
 struct Seat: Sendable {
-    /// Among the clients of its group, over all workers.
-    let client: Int
-    /// Its place among those of its group on its scheduler.
-    let slot: Int
-    /// Connections of this client before this one.
-    var attempt = 0
-    /// Attempts since the client last had an open connection.
-    var failureCount = 0
+    private let clientBits: UInt32
+    private let slotBits: UInt32
+    private var attemptBits: UInt32 = 0
+    private var failureBits: UInt32 = 0
     /// When the connection was meant to begin, on the monotonic clock.
     var intendedAt: UInt64 = 0
     /// When the client lost an open connection that it has not got back; 0: it has lost none.
     var lostAt: UInt64 = 0
+
+    init(client: Int, slot: Int) {
+        clientBits = UInt32(client)
+        slotBits = UInt32(slot)
+    }
+
+    /// Among the clients of its group, over all workers.
+    var client: Int { Int(clientBits) }
+    /// Its place among those of its group on its scheduler.
+    var slot: Int { Int(slotBits) }
+    /// Connections of this client before this one.
+    var attempt: Int {
+        get { Int(attemptBits) }
+        set { attemptBits = UInt32(truncatingIfNeeded: newValue) }
+    }
+    /// Attempts since the client last had an open connection.
+    var failureCount: Int {
+        get { Int(failureBits) }
+        set { failureBits = UInt32(truncatingIfNeeded: newValue) }
+    }
 }
 
 /// What a run tells its clients. A client that opens later hears of what was said before.

@@ -19,7 +19,7 @@ package struct WorkerPlace: Codable, Sendable, Equatable {
     }
 
     /// How many of `count` clients are this worker's.
-    func share(of clientCount: Int) -> Int { (clientCount - index + count - 1) / count }
+    package func share(of clientCount: Int) -> Int { (clientCount - index + count - 1) / count }
 }
 
 /// The clients of one program: opens their connections, tells them what to do, adds up what they counted.
@@ -38,6 +38,8 @@ final class Worker: Sendable {
     private let client: RoostClient
     private let startedCount = Atomic<Int>(0)
     private let hasStartedAll = Atomic<Bool>(false)
+    /// The run is over: no further client is started.
+    private let isEnding = Atomic<Bool>(false)
     private let usages: Mutex<[ThreadUsage]>
     private let connectors: [[Connector]]
 
@@ -70,6 +72,8 @@ final class Worker: Sendable {
                 let row = (0..<runtime.schedulerCount).map { scheduler in
                     ClientShare(group, groupIndex: index, index: scheduler, errors: errors, board: board)
                 }
+                let count = place.share(of: group.clientCount)
+                for share in row { share.reserve(clientCount: (count + row.count - 1) / row.count) }
                 shares.append(row)
                 let endpoints = try EndpointFactory(client, group, row).make()
                 let sources = try group.target.sourceAddresses.map { try ClientEndpoint.source($0) }
@@ -113,7 +117,7 @@ final class Worker: Sendable {
             }
         }
         hasStartedAll.store(true, ordering: .relaxed)
-        while !Interrupt.isRequested, settledCount < startedCount.load(ordering: .relaxed) {
+        while !isOver, settledCount < startedCount.load(ordering: .relaxed) {
             try? await Task.sleep(for: .milliseconds(1))
         }
     }
@@ -125,7 +129,7 @@ final class Worker: Sendable {
         let count = place.share(of: group.clientCount)
         let perSecond = group.arrivalsPerSecond.map { $0 / Double(place.count) }
         var begun = 0
-        while begun < count, !Interrupt.isRequested {
+        while begun < count, !isOver {
             if group.backoff == nil, failedCount >= Self.failureCountMax { break }
             let now = MonotonicTime.now().nanoseconds
             var room = max(plan.connectingCountMax - (startedCount.load(ordering: .relaxed) - settledCount), 0)
@@ -151,6 +155,8 @@ final class Worker: Sendable {
         }
     }
 
+    private var isOver: Bool { Interrupt.isRequested || isEnding.load(ordering: .relaxed) }
+
     // MARK: State, from any thread
 
     /// Clients whose first connection has opened or failed.
@@ -173,6 +179,7 @@ final class Worker: Sendable {
     // MARK: What clients are told
 
     func tell(_ command: ClientCommand) async {
+        if command == .end { isEnding.store(true, ordering: .relaxed) }
         let shares = shares
         await onEachScheduler { scheduler in
             for row in shares { row[scheduler].tell(command) }
@@ -233,6 +240,7 @@ final class Worker: Sendable {
 
     /// Closes what is open, and ends the schedulers.
     func stop(timeout: Duration) async {
+        isEnding.store(true, ordering: .relaxed)
         await client.close(timeout: timeout)
         runtime.stop()
     }
