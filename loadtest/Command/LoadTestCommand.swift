@@ -9,7 +9,9 @@ internal import RoostIO
 struct LoadTestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "loadtest", abstract: "Loads a WebSocket server and reports what it did.",
-        subcommands: [Echo.self, Idle.self, Conformance.self])
+        subcommands: [
+            Echo.self, Rate.self, Idle.self, Ramp.self, Churn.self, Soak.self, Conformance.self,
+        ])
 }
 
 /// What every test asks for.
@@ -29,7 +31,8 @@ struct CommonArguments: ParsableArguments {
     var ca: String?
     @Flag(help: "Take any certificate of a wss:// server.") var insecure = false
     @Flag(help: "Offer compression (permessage-deflate).") var compress = false
-    @Option(help: "Seconds a connection may take to open.") var connectTimeout = 10.0
+    @Option(help: "Seconds a connection may take to open; also 500ms, 1m.", transform: seconds) var connectTimeout =
+        10.0
     @Option(help: "Connection attempts under way at one time.") var connecting = 1_000
     @Option(help: "The server's process id, where it is on this machine: reports its CPU time and memory.")
     var serverPid: Int32?
@@ -37,6 +40,7 @@ struct CommonArguments: ParsableArguments {
     @Flag(help: "No progress line.") var quiet = false
 
     func validate() throws {
+        if connections < 1 { throw ValidationError("--connections is \(connections); use 1 or more") }
         if connecting < 1 { throw ValidationError("--connecting is \(connecting); use 1 or more") }
         if !(connectTimeout > 0 && connectTimeout <= 3_600) {
             throw ValidationError("--connect-timeout is \(connectTimeout); use more than 0, at most 3600")

@@ -12,6 +12,8 @@ extension RunRecord {
             text += ReportParts.latency("latency", latency)
             text += ReportParts.latency("lag", Latency(measure.distributions.lag))
         }
+        for finding in findings { text += "  \(finding)\n" }
+        for warning in warnings.dropFirst() { text += "  warning: \(warning)\n" }
         return text + ReportParts.ending(warnings.first, errors)
     }
 }
