@@ -33,8 +33,8 @@ struct MessageArguments: ParsableArguments {
 struct PaceArguments: ParsableArguments {
     @Option(
         help: """
-            How the messages of a client follow each other: uniform, at equal distances, or poisson, as the calls of many \
-            independent users.
+            How the messages of a client follow each other: uniform, at equal distances, or poisson, as the calls of \
+            many independent users.
             """)
     var pacing = Pacing.uniform
     @Option(

@@ -10,8 +10,10 @@ struct Echo: AsyncParsableCommand {
     @OptionGroup var common: CommonArguments
     @Option(name: .shortAndLong, help: "Bytes of a message.") var size = 64
     @Option(name: [.customShort("k"), .long], help: "Messages that each connection keeps in flight.") var inFlight = 1
-    @Option(name: .shortAndLong, help: "How long to measure: 90, 90s, 15m, 4h.", transform: seconds) var duration = 10.0
-    @Option(name: .shortAndLong, help: "Seconds before the measurement; also 1m.", transform: seconds) var warmup = 1.0
+    @Option(name: .shortAndLong, help: "How long to measure: 90, 90s, 15m, 4h. (default: 10s)", transform: seconds)
+    var duration = 10.0
+    @Option(name: .shortAndLong, help: "How long to run before the measurement. (default: 1s)", transform: seconds)
+    var warmup = 1.0
     @Flag(help: "Send text instead of binary messages.") var text = false
 
     func validate() throws {

@@ -31,7 +31,8 @@ struct CommonArguments: ParsableArguments {
     var ca: String?
     @Flag(help: "Take any certificate of a wss:// server.") var insecure = false
     @Flag(help: "Offer compression (permessage-deflate).") var compress = false
-    @Option(help: "Seconds a connection may take to open; also 500ms, 1m.", transform: seconds) var connectTimeout =
+    @Option(help: "Seconds a connection may take to open; also 500ms, 1m. (default: 10)", transform: seconds)
+    var connectTimeout =
         10.0
     @Option(help: "Connection attempts under way at one time.") var connecting = 1_000
     @Option(help: "The server's process id, where it is on this machine: reports its CPU time and memory.")

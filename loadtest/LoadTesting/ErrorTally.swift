@@ -45,6 +45,13 @@ package struct TestError: Sendable, Equatable, Codable {
     package let firstSeconds: Double
     /// Connections of its worker that were open then; nil: of no worker.
     package var firstOpenCount: Int?
+
+    package init(kind: String, count: Int, firstSeconds: Double, firstOpenCount: Int? = nil) {
+        self.kind = kind
+        self.count = count
+        self.firstSeconds = firstSeconds
+        self.firstOpenCount = firstOpenCount
+    }
 }
 
 extension Duration {

@@ -16,6 +16,7 @@ struct PacedClient: LoadClient {
 
     private let share: ClientShare
     private let plan: PacedPlan
+    /// What may wait for the kernel where a further message is sent.
     private let outboundByteCountMax: Int
     private var seat: Seat
     private var exchange: Exchange
@@ -32,19 +33,31 @@ struct PacedClient: LoadClient {
             preconditionFailure("a paced client without a plan")
         }
         self.plan = plan
-        outboundByteCountMax = share.group.behaviour.limits.outboundByteCountMax - plan.size.byteCountMax - 14
+        // One more message fits, with its header and what compression may add to it.
+        let byteCountMax = plan.size.byteCountMax
+        outboundByteCountMax =
+            share.group.behaviour.limits.outboundByteCountMax - byteCountMax - byteCountMax / 1_000 - 64
         exchange = Exchange(share, seat, size: plan.size, isText: plan.isText)
     }
 
     mutating func opened(_ connection: borrowing Connection<ClientCommand>) {
         isOpen = true
-        if let missed = share.opened(&seat, connection.address) { receive(missed, connection) }
+        guard let missed = share.opened(&seat, connection.address) else { return }
+        // Before it was open, nothing was due.
+        if missed == .begin {
+            begin(at: MonotonicTime.now().nanoseconds, connection)
+        } else {
+            receive(missed, connection)
+        }
     }
 
     mutating func receive(_ command: ClientCommand, _ connection: borrowing Connection<ClientCommand>) {
         switch command {
-        case .begin: begin(connection)
-        case .next: timePassed(connection)
+        case .begin: begin(at: share.beganAt, connection)
+        case .next:
+            guard !isEnding else { break }
+            catchUp(connection)
+            setTimer(connection)
         case .end: end(connection)
         case .drop: connection.abort()
         }
@@ -70,13 +83,13 @@ struct PacedClient: LoadClient {
 
     // MARK: The schedule
 
-    private mutating func begin(_ connection: borrowing Connection<ClientCommand>) {
+    private mutating func begin(at now: UInt64, _ connection: borrowing Connection<ClientCommand>) {
         let schedule = Schedule(
             plan, client: seat.client, of: share.group.clientCount, attempt: seat.attempt, origin: share.beganAt,
-            now: MonotonicTime.now().nanoseconds)
+            now: now)
         due = schedule
         unsent = schedule
-        setTimer(schedule, connection)
+        setTimer(connection)
     }
 
     /// Times lie where the scheduler's timers can: that they are rounded up is no lag.
@@ -85,13 +98,14 @@ struct PacedClient: LoadClient {
         SchedulerRef.running.tick(atOrAfter: MonotonicTime(nanoseconds: schedule.next)).nanoseconds
     }
 
-    private func setTimer(_ schedule: Schedule, _ connection: borrowing Connection<ClientCommand>) {
-        connection.process.send(
-            .next, to: connection.address, at: MonotonicTime(nanoseconds: tick(schedule)))
+    private func setTimer(_ connection: borrowing Connection<ClientCommand>) {
+        guard let due else { return }
+        connection.process.send(.next, to: connection.address, at: MonotonicTime(nanoseconds: tick(due)))
     }
 
-    private mutating func timePassed(_ connection: borrowing Connection<ClientCommand>) {
-        guard !isEnding, var due, let unsent else { return }
+    /// Sends what has become due.
+    private mutating func catchUp(_ connection: borrowing Connection<ClientCommand>) {
+        guard var due, let unsent else { return }
         let now = MonotonicTime.now().nanoseconds
         let isOnTime = unsent.count == due.count
         while tick(due) <= now {
@@ -100,7 +114,6 @@ struct PacedClient: LoadClient {
         }
         self.due = due
         sendDue(connection, lagAt: isOnTime ? now : nil)
-        setTimer(due, connection)
     }
 
     /// Sends what is due as far as there is room. What had to wait for room was not late for the load tester's sake.
@@ -128,6 +141,7 @@ struct PacedClient: LoadClient {
     }
 
     private mutating func end(_ connection: borrowing Connection<ClientCommand>) {
+        catchUp(connection)
         isEnding = true
         giveUpUnsent(at: MonotonicTime.now().nanoseconds)
         if exchange.unansweredCount == 0 { connection.close() }

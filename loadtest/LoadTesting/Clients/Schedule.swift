@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// When the messages of one client are due. Pure: the same plan, client, origin and seed give the same times.
-struct Schedule {
+package struct Schedule {
     /// The fraction of the golden ratio: its multiples, modulo 1, divide a circle evenly, however many there are.
     private static let goldenFraction = 0.618_033_988_749_894_9
 
@@ -16,13 +16,13 @@ struct Schedule {
     private let phase: Double
     private var step: Double
     /// Messages before the next.
-    private(set) var count = 0
+    package private(set) var count = 0
     /// When the next message is due, in nanoseconds.
-    private(set) var next: UInt64
+    package private(set) var next: UInt64
 
     /// Of client `client` of `clientCount`; from `now` on, which is not before `origin`. `origin` is what the phases of
     /// all clients count from; `attempt` tells the connections of one client apart.
-    init(_ plan: PacedPlan, client: Int, of clientCount: Int, attempt: Int = 0, origin: UInt64, now: UInt64) {
+    package init(_ plan: PacedPlan, client: Int, of clientCount: Int, attempt: Int = 0, origin: UInt64, now: UInt64) {
         pacing = plan.pacing
         self.origin = origin
         period = 1e9 * Double(clientCount) / plan.ratePerSecond
@@ -46,7 +46,7 @@ struct Schedule {
 
     /// On to the message after.
     @inline(__always)
-    mutating func advance() {
+    package mutating func advance() {
         count &+= 1
         switch pacing {
         case .uniform:

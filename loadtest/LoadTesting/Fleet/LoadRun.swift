@@ -35,8 +35,9 @@ package final class LoadRun {
     private var ownByteCounts: [Int?]
     private var stepStart = ContinuousClock.now
     private var phase = Phase.connecting
-    private static let checkpointSeconds = 60.0
-    private var nextCheckpoint = ContinuousClock.now + .seconds(checkpointSeconds)
+    /// From one checkpoint to the next.
+    package var checkpointSeconds = 60.0
+    private var lastCheckpoint = ContinuousClock.now
     /// Of a ramp: since when all connections are open or have failed.
     private var settledSince: ContinuousClock.Instant?
 
@@ -192,8 +193,8 @@ package final class LoadRun {
             groups: groups, open: open, usage: usage, server: server?.sample)
         record.append(interval)
         observer?.interval(interval, errors: TestError.merged(errors))
-        guard let observer, stepStart >= nextCheckpoint else { return }
-        nextCheckpoint = stepStart + .seconds(Self.checkpointSeconds)
+        guard let observer, stepStart - lastCheckpoint >= .seconds(checkpointSeconds) else { return }
+        lastCheckpoint = stepStart
         observer.checkpoint(summary)
     }
 

@@ -9,14 +9,30 @@ extension RunRecord {
     private static let lagMin: UInt64 = 1_000_000
 
     /// Where the load tester did not do what was due, when it was.
-    var paceWarnings: [String] {
-        zip(plan.groups, zip(measured, whole)).flatMap { group, measures in
-            let (measured, whole) = measures
-            let name = plan.groups.count > 1 ? "\(group.name): " : ""
-            return [lagWarning(measured.distributions), unsentWarning(whole.counters)].compactMap {
-                $0.map { name + $0 }
+    package var paceWarnings: [String] {
+        portWarnings
+            + zip(plan.groups, zip(measured, whole)).flatMap { group, measures in
+                let (measured, whole) = measures
+                let name = plan.groups.count > 1 ? "\(group.name): " : ""
+                return [lagWarning(measured.distributions), unsentWarning(whole.counters)].compactMap {
+                    $0.map { name + $0 }
+                }
             }
+    }
+
+    /// Ports of closed connections wait for a minute (RFC 9293 §3.6.1, TIME-WAIT) on the side that closed first.
+    private var portWarnings: [String] {
+        let hasChurn = plan.groups.contains { if case .churn = $0.behaviour { true } else { false } }
+        // As `ConnectFailure` words it.
+        let isOut = errors.contains {
+            $0.kind.contains("no local port is left") || $0.kind.contains("all of its ports are in use")
         }
+        guard hasChurn, isOut else { return [] }
+        return [
+            "this machine ran out of ports: the server leaves it to the clients to end TCP connections, and each port "
+                + "then waits for a minute; give further addresses with --source-address, end connections with "
+                + "--ending reset, or slow down with --pause"
+        ]
     }
 
     /// Latency counts from when a message was due, so that lag is in it: up to a tenth is taken to be bearable.
@@ -39,7 +55,7 @@ extension RunRecord {
         let share = Format.decimal(100 * Double(unsent) / Double(counters.due), digits: 2)
         return
             "\(Format.grouped(unsent)) of \(Format.grouped(counters.due)) messages that were due (\(share) %) did not "
-            + "leave: the server took no more, or the connection was lost; their latency so far is counted; lower --rate"
+            + "leave: the server took no more, or the connection was lost; their latency so far counts; lower --rate"
     }
 
     /// What a scenario found beside its figures: sentences.

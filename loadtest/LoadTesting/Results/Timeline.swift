@@ -19,7 +19,7 @@ extension RunRecord {
         }
     }
 
-    /// Puts neighbours of the same phase together, two by two; further steps are twice as long. Totals stay as they are.
+    /// Puts neighbours of the same phase together, two by two; further steps are twice as long. Totals stay.
     package mutating func coarsen() {
         var merged: [Interval] = []
         var index = 0
