@@ -245,8 +245,10 @@ private struct OddEcho: ConnectionHandler {
         #expect(count("a message was due and never left", in: record) == counters.due - 15)
         #expect(record.whole[0].distributions.latency.totalCount == UInt64(counters.due))
         #expect(record.whole[0].distributions.lag.totalCount == 15)
-        #expect(
-            record.warnings.contains { $0.hasPrefix("\(counters.due - 15) of \(counters.due) messages that were due") })
+        // Thousands are set apart by blanks.
+        let warnings = record.warnings.map { $0.filter { $0 != " " } }
+        let expected = "\(counters.due - 15)of\(counters.due)messagesthatweredue"
+        #expect(warnings.contains { $0.hasPrefix(expected) }, "\(record.warnings)")
     }
 
     @Test("what waited for room leaves when there is some, and its latency counts from when it was due")
@@ -282,7 +284,8 @@ private struct OddEcho: ConnectionHandler {
         let counters = record.counters
         #expect(counters.completed == 15)
         #expect(counters.lost == counters.sent - 15 && counters.lost >= 3)
-        #expect(counters.sent == counters.due)
+        // The close is seen in two steps: what is due between them cannot leave.
+        #expect(count("a message was due and never left", in: record) == counters.due - counters.sent)
         #expect(count("connection ended: server_closed (1001): enough", in: record) == 3)
         #expect(count("a message was not answered", in: record) == counters.lost)
     }
