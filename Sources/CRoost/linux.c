@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "internal.h"
 
@@ -26,4 +28,20 @@ void roost_thread_set_name(const char *name) { pthread_setname_np(pthread_self()
 
 int roost_accept(int listener, void *address, uint32_t *length) {
   return accept4(listener, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+// Absent from C libraries older than glibc 2.35.
+extern int epoll_pwait2(int, struct epoll_event *, int, const struct timespec *, const sigset_t *) __attribute__((weak));
+
+int roost_epoll_wait(int epoll, struct epoll_event *events, int count_max, int64_t nanoseconds) {
+  static _Atomic bool is_missing;
+  if (nanoseconds > 0 && epoll_pwait2 && !atomic_load_explicit(&is_missing, memory_order_relaxed)) {
+    struct timespec timeout = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    int count = epoll_pwait2(epoll, events, count_max, &timeout, NULL);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    atomic_store_explicit(&is_missing, true, memory_order_relaxed);
+  }
+  if (nanoseconds <= 0) return epoll_wait(epoll, events, count_max, nanoseconds < 0 ? -1 : 0);
+  int64_t milliseconds = nanoseconds / 1000000 + (nanoseconds % 1000000 > 0);
+  return epoll_wait(epoll, events, count_max, milliseconds < 3600000 ? (int)milliseconds : 3600000);
 }

@@ -379,7 +379,8 @@ EXPORTED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *eve
   return result;
 }
 
-EXPORTED int epoll_wait(int epoll, struct epoll_event *events, int count_max, int milliseconds) {
+// With a timeout or, where it is null, without end.
+static int wait_for_events(int epoll, struct epoll_event *events, int count_max, const struct timespec *timeout) {
   if (descriptors) {
     fault f = script_decide(CALL_EPOLL_WAIT, 0, &program_counts);
     if (f.kind > FAULT_SHORT) {
@@ -389,10 +390,21 @@ EXPORTED int epoll_wait(int epoll, struct epoll_event *events, int count_max, in
     }
     if (f.kind == FAULT_SHORT && count_max > 1) {
       // The others stay in the kernel's list, for the next call.
-      int result = (int)syscall(SYS_epoll_pwait, epoll, events, 1, milliseconds, NULL, 8);
+      int result = (int)syscall(SYS_epoll_pwait2, epoll, events, 1, timeout, NULL, 8);
       if (result > 0) note(CALL_EPOLL_WAIT, 0, epoll, f);
       return result;
     }
   }
-  return (int)syscall(SYS_epoll_pwait, epoll, events, count_max, milliseconds, NULL, 8);
+  return (int)syscall(SYS_epoll_pwait2, epoll, events, count_max, timeout, NULL, 8);
+}
+
+EXPORTED int epoll_wait(int epoll, struct epoll_event *events, int count_max, int milliseconds) {
+  struct timespec timeout = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
+  return wait_for_events(epoll, events, count_max, milliseconds < 0 ? NULL : &timeout);
+}
+
+EXPORTED int epoll_pwait2(int epoll, struct epoll_event *events, int count_max, const struct timespec *timeout,
+                          const sigset_t *signals) {
+  if (signals) return (int)syscall(SYS_epoll_pwait2, epoll, events, count_max, timeout, signals, 8);
+  return wait_for_events(epoll, events, count_max, timeout);
 }

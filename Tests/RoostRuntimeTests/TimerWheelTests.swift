@@ -91,6 +91,26 @@ extension RuntimeTests {
             #expect(wheel.count == 1)
         }
 
+        @Test("A timer armed for a tick fires at that time, not before, and no tick lies nearer to what it was made of")
+        func ticks() {
+            var (random, seed) = SeededGenerator.fresh()
+            let start = UInt64.random(in: 0...(1 << 50), using: &random)
+            var wheel = TimerWheel(start: MonotonicTime(nanoseconds: start))
+            var now = start
+            for number in 1...2_000 as ClosedRange<UInt64> {
+                let wanted = now + UInt64.random(in: 1...10_000_000, using: &random)
+                let tick = wheel.tick(atOrAfter: MonotonicTime(nanoseconds: wanted))
+                #expect(tick.nanoseconds >= wanted && tick.nanoseconds - wanted < 1_000_000, "seed \(seed)")
+                #expect(wheel.tick(atOrAfter: tick) == tick)
+                _ = wheel.arm(at: tick, .wake(number))
+                #expect(Self.drain(&wheel, at: tick.nanoseconds - 1).isEmpty, "seed \(seed)")
+                #expect(Self.drain(&wheel, at: tick.nanoseconds) == [number], "seed \(seed)")
+                now = tick.nanoseconds
+            }
+            #expect(
+                wheel.tick(atOrAfter: MonotonicTime(nanoseconds: 0)).nanoseconds == start, "before the wheel's start")
+        }
+
         @Test("takeAny empties the wheel")
         func empties() {
             var wheel = TimerWheel(start: MonotonicTime(nanoseconds: 0))

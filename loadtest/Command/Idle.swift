@@ -9,8 +9,10 @@ struct Idle: PlanCommand {
             "Opens connections and holds them; reports connect times and, with --server-pid, memory per connection.")
 
     @OptionGroup var common: CommonArguments
-    @Option(name: .shortAndLong, help: "Seconds to hold the connections; without it, until Ctrl-C.") var duration:
-        Double?
+    @Option(
+        name: .shortAndLong, help: "How long to hold the connections: 90, 90s, 15m, 4h; without it, until Ctrl-C.",
+        transform: seconds)
+    var duration: Double?
 
     func validate() throws { if let duration { try checkSeconds(duration, "--duration") } }
 

@@ -7,14 +7,17 @@ internal import RoostIO
 
 @main
 struct LoadTestCommand: AsyncParsableCommand {
+    static let version = "0.1.0"
     static let configuration = CommandConfiguration(
-        commandName: "loadtest", abstract: "Loads a WebSocket server and reports what it did.",
+        commandName: "loadtest", abstract: "Loads a WebSocket server and reports what it did.", version: version,
         subcommands: planCommands.map { $0 as any ParsableCommand.Type } + [
-            Compare.self, AgentCommand.self, WorkerProcessCommand.self, Conformance.self,
+            Compare.self, Report.self, AgentCommand.self, WorkerProcessCommand.self, Conformance.self,
         ])
 
     /// Those that make a plan and run it; `compare` runs them in turns.
-    static let planCommands: [any PlanCommand.Type] = [Echo.self, Idle.self]
+    static let planCommands: [any PlanCommand.Type] = [
+        Echo.self, Rate.self, Idle.self, Ramp.self, Churn.self, Soak.self,
+    ]
 }
 
 /// A subcommand that is one run.
@@ -46,15 +49,17 @@ struct CommonArguments: ParsableArguments {
     var ca: String?
     @Flag(help: "Take any certificate of a wss:// server.") var insecure = false
     @Flag(help: "Offer compression (permessage-deflate).") var compress = false
-    @Option(help: "Seconds a connection may take to open.") var connectTimeout = 10.0
+    @Option(help: "Seconds a connection may take to open; also 500ms, 1m. (default: 10)", transform: seconds)
+    var connectTimeout =
+        10.0
     @Option(help: "Connection attempts under way at one time.") var connecting = 1_000
     @Option(help: "The server's process id, where it is on this machine: reports its CPU time and memory.")
     var serverPid: Int32?
     @OptionGroup var fleetArguments: FleetArguments
-    @Flag(help: "Report as JSON.") var json = false
-    @Flag(help: "No progress line.") var quiet = false
+    @OptionGroup(title: "Reports") var output: OutputArguments
 
     func validate() throws {
+        if connections < 1 { throw ValidationError("--connections is \(connections); use 1 or more") }
         if connecting < 1 { throw ValidationError("--connecting is \(connecting); use 1 or more") }
         if !(connectTimeout > 0 && connectTimeout <= 3_600) {
             throw ValidationError("--connect-timeout is \(connectTimeout); use more than 0, at most 3600")
@@ -87,19 +92,8 @@ struct CommonArguments: ParsableArguments {
     /// Runs a plan, reports, and ends the program: with 1 where there were errors, with 0 else, also where Ctrl-C has
     /// ended the run early. A second Ctrl-C ends it at once and unreported.
     func run(_ plan: LoadPlan) async throws {
-        Interrupt.install()
-        let record = try await told {
-            let meter = try serverPid.map { pid throws(LoadTestError) in try ProcessMeter(pid: pid) }
-            let fleet = try fleet
-            if fleet.agents.isEmpty {
-                let warnings = PortBudget.ofThisMachine?.warnings(plan, machineCount: 1) ?? []
-                for warning in warnings { tell("warning: \(warning)") }
-            }
-            let workers = try await Fleet.launch(plan, fleet)
-            return await LoadRun(plan, workers, server: meter, observer: nil).run()
-        }
-        print(record.text, terminator: "")
-        if !record.errors.isEmpty { throw ExitCode(1) }
+        let fleet = try fleet
+        try await output.run(plan, fleet, serverPid: serverPid)
     }
 }
 
@@ -113,6 +107,15 @@ func checkSeconds(_ seconds: Double, _ name: String) throws {
 func told<Result>(_ body: () async throws -> Result) async throws -> Result {
     do {
         return try await body()
+    } catch {
+        tell("\(error)")
+        throw ExitCode(1)
+    }
+}
+
+func told<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+        return try body()
     } catch {
         tell("\(error)")
         throw ExitCode(1)

@@ -12,16 +12,21 @@ final class ErrorTally: Sendable {
     private let start = MonotonicTime.now()
     private let state = Mutex<[String: TestError]>([:])
     private let total = Atomic<Int>(0)
+    /// Connections of the worker that are open now: errors say at how many they began.
+    let openCount = Atomic<Int>(0)
 
     var count: Int { total.load(ordering: .relaxed) }
 
-    func add(_ kind: String) {
+    func add(_ kind: String, count: Int = 1) {
+        guard count > 0 else { return }
         let seconds = (MonotonicTime.now() - start).seconds
-        total.add(1, ordering: .relaxed)
+        let openCount = openCount.load(ordering: .relaxed)
+        total.add(count, ordering: .relaxed)
         withoutPreemption {
             state.withLock { errors in
                 let key = errors[kind] != nil || errors.count < Self.kindCountMax ? kind : Self.others
-                errors[key, default: TestError(kind: key, count: 0, firstSeconds: seconds)].count += 1
+                let none = TestError(kind: key, count: 0, firstSeconds: seconds, firstOpenCount: openCount)
+                errors[key, default: none].count += count
             }
         }
     }
@@ -38,11 +43,14 @@ package struct TestError: Sendable, Equatable, Codable {
     package var count: Int
     /// When it was first seen, after the start of the test.
     package let firstSeconds: Double
+    /// Connections of its worker that were open then; nil: of no worker.
+    package var firstOpenCount: Int?
 
-    package init(kind: String, count: Int, firstSeconds: Double) {
+    package init(kind: String, count: Int, firstSeconds: Double, firstOpenCount: Int? = nil) {
         self.kind = kind
         self.count = count
         self.firstSeconds = firstSeconds
+        self.firstOpenCount = firstOpenCount
     }
 }
 

@@ -52,9 +52,10 @@ extension ConnectionRef {
     }
 
     /// Ends the connection without a word, as a failing network does: what was not sent is lost, the peer sees the
-    /// stream end.
-    func abort() {
+    /// stream end, or reset.
+    func abort(resets: Bool) {
         guard state.phase == .open || state.phase == .lingering else { return }
+        if resets { SystemCalls.setResetOnClose(state.descriptor) }
         noteReason(CloseReason(.handlerClosed, code: .abnormalClosure, message: "cut"))
         state.flags.insert(.hasPeerEnded)
         _ = state.closing.transportEnded()

@@ -75,12 +75,12 @@ public struct Connection<Message: Sendable>: ~Copyable {
         current.beginClose(CloseReason(.handlerClosed, code: code, message: reason))
     }
 
-    /// Cuts the connection without a closing handshake, as a failing network does. For load testers: a server that
-    /// wants a client gone closes.
-    package func abort() {
+    /// Cuts the connection without a closing handshake, as a failing network does; `resets`: by a TCP reset, after
+    /// which neither side's port waits. For load testers: a server that wants a client gone closes.
+    package func abort(resets: Bool = false) {
         roost_enter()
         defer { roost_leave() }
-        current.abort()
+        current.abort(resets: resets)
     }
 
     // MARK: Timers

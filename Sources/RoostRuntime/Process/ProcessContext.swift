@@ -216,6 +216,14 @@ public struct ProcessContext<Message: Sendable>: ~Copyable {
             home: scheduler.pointer, reference: scheduler.state.timers.arm(at: .now() + delay, .send(node)))
     }
 
+    /// Sends `message` to `address` at `time`.
+    package func send<Other: Sendable>(_ message: Other, to address: Address<Other>, at time: MonotonicTime) {
+        roost_enter()
+        defer { roost_leave() }
+        let node = scheduler.makeNode(message, kind: .message, for: address.pid)
+        _ = scheduler.state.timers.arm(at: time, .send(node))
+    }
+
     /// Cancels a timer that has not fired.
     public func cancel(_ timer: TimerToken) {
         roost_enter()

@@ -43,11 +43,11 @@ internal import Glibc
         unsafe _ = write(waker, &one, 8)
     }
 
-    /// Waits at most `milliseconds` (-1: without end) and calls `body` with the data and the events of each ready
+    /// Waits at most `nanoseconds` (-1: without end) and calls `body` with the data and the events of each ready
     /// descriptor. Whether anything came, be it a `wake`.
     @discardableResult
-    func wait(milliseconds: CInt, _ body: (UInt64, UInt32) -> Void) -> Bool {
-        let count = unsafe epoll_wait(epoll, events, CInt(Self.eventCountMax), milliseconds)
+    func wait(nanoseconds: Int64, _ body: (UInt64, UInt32) -> Void) -> Bool {
+        let count = unsafe roost_epoll_wait(epoll, events, CInt(Self.eventCountMax), nanoseconds)
         guard count > 0 else { return false }  // EINTR and timeouts look alike: the caller looks at everything again
         for index in 0..<Int(count) {
             let event = unsafe events[index]

@@ -39,7 +39,7 @@ extension SchedulerRef {
     private func pollBetweenTurns() {
         state.pollCredit = Self.pollInterval
         readClock(after: .running)
-        poll(milliseconds: 0)
+        poll(nanoseconds: 0)
         fireTimers(after: .polling)
         state.load.store(state.runQueue.count, ordering: .relaxed)
         state.runQueueCounts.publish(state.runQueue)
@@ -50,11 +50,11 @@ extension SchedulerRef {
 
     private func sleepUntilWoken() {
         if releaseMemorySlice() {
-            poll(milliseconds: 0)
+            poll(nanoseconds: 0)
             return fireTimers()
         }
         guard fallAsleep() else { return }
-        poll(milliseconds: millisecondsToSleep())
+        poll(nanoseconds: nanosecondsToSleep())
         wakeUp()
     }
 
@@ -100,18 +100,17 @@ extension SchedulerRef {
             expected: SchedulerState.asleep, desired: SchedulerState.idle, ordering: .sequentiallyConsistent)
     }
 
-    /// Until the next timer, rounded up; without end where there is none.
-    func millisecondsToSleep() -> CInt {
+    /// Until the next timer; -1, without end, where there is none.
+    func nanosecondsToSleep() -> Int64 {
         let timer = state.timers.nextDeadline()
         guard let deadline = nextRelease.map({ timer == nil ? $0 : min($0, timer!) }) ?? timer else { return -1 }
         guard deadline > state.now else { return 0 }
-        let nanoseconds = deadline.nanoseconds - state.now.nanoseconds
-        return CInt(min((nanoseconds + 999_999) / 1_000_000, 3_600_000))
+        return Int64(min(deadline.nanoseconds - state.now.nanoseconds, 3_600_000_000_000))
     }
 
-    func poll(milliseconds: CInt) {
+    func poll(nanoseconds: Int64) {
         state.statistics.polls &+= 1
-        state.poller.wait(milliseconds: milliseconds) { data, events in
+        state.poller.wait(nanoseconds: nanoseconds) { data, events in
             guard let process = ProcessTable.find(Pid(word: data)) else { return }
             var flags: WakeFlags = []
             if events & UInt32(EPOLLIN.rawValue) != 0 { flags.insert(.readable) }

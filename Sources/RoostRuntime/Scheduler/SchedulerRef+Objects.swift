@@ -9,6 +9,8 @@ extension SchedulerRef {
     /// Coarse time: when the scheduler last looked at the clock, at most some tens of microseconds ago while it is
     /// busy.
     package var now: MonotonicTime { state.now }
+    /// The first time, at or after `time`, at which a timer of this scheduler can be due. Scheduler's thread.
+    package func tick(atOrAfter time: MonotonicTime) -> MonotonicTime { state.timers.tick(atOrAfter: time) }
     package var index: Int { state.index }
     package var runtime: Runtime { unsafe state.runtime }
     package var scratch: UnsafeMutableRawPointer? { @inline(__always) get { unsafe state.scratch } }

@@ -84,6 +84,14 @@ struct TimerEntry {
         return unsafe chunks[index >> Self.chunkBits].entries.unsafelyUnwrapped + (index & (Self.chunkCount - 1))
     }
 
+    /// The first time, at or after `time`, at which a timer can be due: one armed for it fires no later than its time
+    /// for the wheel's sake.
+    func tick(atOrAfter time: MonotonicTime) -> MonotonicTime {
+        let nanoseconds = time.nanoseconds - min(time.nanoseconds, start.nanoseconds)
+        let tick = (nanoseconds + Self.nanosecondsPerTick - 1) / Self.nanosecondsPerTick
+        return MonotonicTime(nanoseconds: start.nanoseconds + tick * Self.nanosecondsPerTick)
+    }
+
     /// Arms a timer. A time that has passed is due at the next `takeDue`.
     mutating func arm(at time: MonotonicTime, _ action: TimerAction) -> TimerReference {
         let nanoseconds = time.nanoseconds > start.nanoseconds ? time.nanoseconds - start.nanoseconds : 0

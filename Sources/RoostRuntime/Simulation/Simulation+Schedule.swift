@@ -64,7 +64,7 @@ extension Simulation {
     private func wake(_ scheduler: SchedulerRef, _ index: Int) {
         let isCalled = scheduler.state.inbound.load(ordering: .relaxed) != SchedulerState.asleep
         threads.inside(index) {
-            let isWoken = scheduler.state.poller.wait(milliseconds: 0) { _, _ in }
+            let isWoken = scheduler.state.poller.wait(nanoseconds: 0) { _, _ in }
             // Whoever calls it may be right between that and waking it, in the step around this one.
             if isCalled, !isWoken, depth > 1 { return }
             expect(isWoken || !isCalled, "S1", "scheduler \(index) was given something and sleeps on: nobody woke it")

@@ -8,9 +8,13 @@ import Roost
 struct TestServer {
     let server: RoostServer
 
-    static func start(_ routes: [Route], listen: String = "127.0.0.1:0") async throws -> TestServer {
+    /// `sharesStuck`: another thread takes over from a handler that blocks its scheduler.
+    static func start(
+        _ routes: [Route], listen: String = "127.0.0.1:0", sharesStuck: Bool = true
+    ) async throws -> TestServer {
         var configuration = ServerConfiguration(listeners: [ListenerConfiguration(address: listen, routes: routes)])
         configuration.runtime.schedulerCount = 1
+        if !sharesStuck { configuration.runtime.stuckSchedule = .zero }
         configuration.drainTimeout = .seconds(5)
         var logger = Logger(label: "test")
         logger.logLevel = .critical

@@ -44,6 +44,20 @@ internal import Glibc
         return unsafe memcmp(bytes.baseAddress! + offset, storage.baseAddress! + offset, byteCount - offset) == 0
     }
 
+    /// The low 48 bits of the number in a message; nil where there is none.
+    static func number(of bytes: UnsafeRawBufferPointer) -> UInt64? {
+        guard bytes.count >= numberByteCount else { return nil }
+        // Safe: there are 8 bytes.
+        let word = unsafe UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+        var number: UInt64 = 0
+        for index: UInt64 in 0..<8 {
+            let digit = (word >> (8 &* index) & 0xFF) &- 0x30
+            guard digit < 0x40 else { return nil }
+            number |= digit << (6 &* index)
+        }
+        return number
+    }
+
     /// The low 48 bits of `number`, lowest 6 first, each plus `0`.
     @inline(__always)
     private static func digits(_ number: UInt64) -> UInt64 {

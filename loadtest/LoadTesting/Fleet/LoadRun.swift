@@ -10,9 +10,15 @@ package protocol RunObserver: AnyObject {
     func connecting(settled: Int, of count: Int, failed: Int)
     /// A step of the timeline is complete. `errors` since the beginning.
     func interval(_ interval: Interval, errors: [TestError])
+    /// Each minute: all that was found so far, so that a run that is killed does not take it along.
+    func checkpoint(_ record: RunRecord)
     /// Some fifty times a second.
     func tick()
     func finish()
+}
+
+extension RunObserver {
+    package func checkpoint(_ record: RunRecord) {}
 }
 
 /// One run: leads the workers through its phases and gathers what they measure.
@@ -31,6 +37,11 @@ package final class LoadRun {
     private var ownByteCount: Int?
     private var stepStart = ContinuousClock.now
     private var phase = Phase.connecting
+    /// From one checkpoint to the next.
+    package var checkpointSeconds = 60.0
+    private var lastCheckpoint = ContinuousClock.now
+    /// Of a ramp: since when all connections are open or have failed.
+    private var settledSince: ContinuousClock.Instant?
 
     package init(_ plan: LoadPlan, _ workers: [any WorkerLink], server: ProcessMeter?, observer: (any RunObserver)?) {
         self.plan = plan
@@ -54,9 +65,15 @@ package final class LoadRun {
         }
         await workers.stop(timeoutSeconds: 1)
         observer?.finish()
+        return summary
+    }
+
+    /// What was found so far.
+    private var summary: RunRecord {
+        var record = record
         record.wasInterrupted = Interrupt.isRequested
         record.errors = errors
-        record.warnings += record.limitWarnings + clockWarnings
+        record.warnings += record.limitWarnings + record.paceWarnings + clockWarnings
         return record
     }
 
@@ -100,6 +117,12 @@ package final class LoadRun {
         if status.openCount > 0, plan.awaitsAnswers, ContinuousClock.now >= deadline {
             addError(
                 "\(status.openCount) connections had messages unanswered \(plan.endTimeoutSeconds) s after the end")
+            // They note what was lost, which the last step takes along.
+            try await workers.tell(.drop)
+            while status.openCount > 0, ContinuousClock.now < deadline + .seconds(5) {
+                try await pause()
+                status = try await workers.status()
+            }
         }
         await step()
     }
@@ -121,7 +144,11 @@ package final class LoadRun {
         if status.isDeserted { return true }
         guard phase == .measuring, plan.durationSeconds == nil || plan.scenario == .storm else { return false }
         switch plan.scenario {
-        case .ramp: return status.settledCount == status.clientCount
+        case .ramp:
+            guard status.settledCount == status.clientCount else { return false }
+            let since = settledSince ?? .now
+            settledSince = since
+            return ContinuousClock.now - since >= .seconds(plan.holdSeconds)
         // With time for the drop to take effect.
         case .storm: return status.openCount == status.clientCount && ContinuousClock.now - stepStart > .seconds(0.5)
         case .echo, .rate, .idle, .fanout, .churn, .slow, .soak, .mixed: return false
@@ -138,7 +165,7 @@ package final class LoadRun {
     /// A moment; a step of the timeline where one is due.
     private func pause(until end: ContinuousClock.Instant? = nil) async throws(LoadTestError) {
         observer?.tick()
-        let due = stepStart + .seconds(plan.intervalSeconds)
+        let due = stepStart + .seconds(record.plan.intervalSeconds)
         let next = min(.now + .milliseconds(20), due, end ?? due)
         try? await Task.sleep(until: next, clock: .continuous)
         if ContinuousClock.now >= due { await step() }
@@ -158,8 +185,11 @@ package final class LoadRun {
         let interval = Interval(
             phase: phase, startSeconds: (begin - startedAt).seconds, seconds: (stepStart - begin).seconds,
             groups: groups, open: counted.map(\.open), usage: snapshot.usage, server: server?.sample)
-        record.intervals.append(interval)
+        record.append(interval)
         observer?.interval(interval, errors: errors)
+        guard let observer, stepStart - lastCheckpoint >= .seconds(checkpointSeconds) else { return }
+        lastCheckpoint = stepStart
+        observer.checkpoint(summary)
     }
 
     // MARK: Errors and warnings
@@ -191,9 +221,10 @@ extension TestError {
                 byKind[error.kind] = error
                 continue
             }
+            let first = known.firstSeconds <= error.firstSeconds ? known : error
             byKind[error.kind] = TestError(
-                kind: error.kind, count: known.count + error.count,
-                firstSeconds: min(known.firstSeconds, error.firstSeconds))
+                kind: error.kind, count: known.count + error.count, firstSeconds: first.firstSeconds,
+                firstOpenCount: first.firstOpenCount)
         }
         return byKind.values.sorted { ($0.count, $1.kind) > ($1.count, $0.kind) }
     }
@@ -214,7 +245,8 @@ extension LoadPlan {
     var awaitsAnswers: Bool {
         groups.contains { group in
             switch group.behaviour {
-            case .echo: true
+            case .echo, .churn: true
+            case .paced(let plan): plan.awaitsAnswers
             case .idle: false
             }
         }

@@ -9,6 +9,7 @@ extension LoadPlan {
         try Self.check("--warmup", warmupSeconds, 0...86_400)
         try Self.check("--end-timeout", endTimeoutSeconds, 0...86_400)
         try Self.check("--interval", intervalSeconds, 0.1...3_600)
+        try Self.check("--hold", holdSeconds, 0...31_536_000)
         if let durationSeconds { try Self.check("--duration", durationSeconds, 0.001...31_536_000) }
         for group in groups { try group.validate() }
     }
@@ -32,6 +33,13 @@ extension ClientGroup {
         case .echo(let plan):
             try plan.size.validate()
             try LoadPlan.check("--in-flight", plan.inFlight, 1...65_536)
+        case .paced(let plan):
+            try plan.size.validate()
+            try LoadPlan.check("--rate", plan.ratePerSecond, 0.000_001...1e9)
+            try LoadPlan.check("--in-flight-max", plan.inFlightMax, 1...1_000_000)
+        case .churn(let plan):
+            try plan.size.validate()
+            try LoadPlan.check("--messages", plan.messageCount, 0...1_000_000_000)
         case .idle: break
         }
     }

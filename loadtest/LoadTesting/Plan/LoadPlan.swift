@@ -14,6 +14,8 @@ package struct LoadPlan: Codable, Sendable, Equatable {
     package var intervalSeconds = 1.0
     /// The measurement begins when every client has connected, and not with the first.
     package var connectsFirst = true
+    /// Of a ramp: how long its connections are held once all of them are open or have failed.
+    package var holdSeconds = 0.0
     /// Scheduler threads of each worker; 0: one for each core.
     package var schedulerCount = 0
     /// Connection attempts of a worker that are under way at one time: a server's backlog holds few more.
@@ -75,6 +77,8 @@ package struct Target: Codable, Sendable, Equatable {
 /// What the clients of a group do once they are connected.
 package enum Behaviour: Codable, Sendable, Equatable {
     case echo(EchoPlan)
+    case paced(PacedPlan)
+    case churn(ChurnPlan)
     case idle
 }
 
@@ -125,6 +129,8 @@ package enum SizeDistribution: Codable, Sendable, Equatable {
 /// When a client whose connection is over tries again.
 package enum Backoff: Codable, Sendable, Equatable {
     case constant(Double)
+    /// After so many seconds where the connection had opened; after a failure at least 0.1 s, doubled up to 5 s.
+    case pause(Double)
     /// Phoenix's `Socket`: 10, 50, 100, 150, 200, 250, 500, 1,000, 2,000, then always 5,000 ms.
     case phoenix
     /// Socket.IO: 1 s, doubled up to 5 s, each times 0.5 to 1.5 at random.
@@ -136,6 +142,7 @@ package enum Backoff: Codable, Sendable, Equatable {
     package func delaySeconds(_ number: Int, random: Double) -> Double {
         switch self {
         case .constant(let seconds): return seconds
+        case .pause(let seconds): return number == 0 ? seconds : max(seconds, min(0.1 * power(number - 1), 5))
         case .phoenix:
             let steps = [0.010, 0.050, 0.100, 0.150, 0.200, 0.250, 0.500, 1, 2]
             return number < steps.count ? steps[number] : 5

@@ -24,6 +24,8 @@ final class ClientShare: @unchecked Sendable {  // as above
     var random: SystemRandomNumberGenerator = SystemRandomNumberGenerator()
     /// The last command that all clients were given; nil before the first.
     private(set) var stage: ClientCommand?
+    /// When the work began, on the monotonic clock; 0 before.
+    private(set) var beganAt: UInt64 = 0
     /// Where each client's open connection is told things, by slot.
     private var addresses: [Address<ClientCommand>?] = []
     /// Seats of connections whose handler has not been made yet, in the order in which they were begun.
@@ -106,6 +108,7 @@ final class ClientShare: @unchecked Sendable {  // as above
         counters.opened += 1
         if seat.attempt == 0 { add(settledCount) }
         add(openedCount)
+        errors.openCount.add(1, ordering: .relaxed)
         distributions.connect.record(min(now &- seat.intendedAt, Distributions.valueMax))
         if seat.lostAt > 0 {
             counters.reconnected += 1
@@ -126,6 +129,7 @@ final class ClientShare: @unchecked Sendable {  // as above
             addresses[seat.slot] = nil
             counters.ended += 1
             add(endedCount)
+            errors.openCount.subtract(1, ordering: .relaxed)
             if !isExpected, !isClosing(reason) { errors.add("connection ended: \(reason)") }
         } else {
             counters.failed += 1
@@ -136,7 +140,7 @@ final class ClientShare: @unchecked Sendable {  // as above
         guard let backoff = group.backoff, stage != .end, let connector else { return }
         var next = seat
         next.attempt += 1
-        if wasOpen { next.lostAt = now }
+        if wasOpen, !isExpected { next.lostAt = now }
         let delay = backoff.delaySeconds(seat.failureCount, random: Double.random(in: 0..<1, using: &random))
         next.failureCount += 1
         next.intendedAt = now + UInt64(delay * 1e9)
@@ -151,6 +155,7 @@ final class ClientShare: @unchecked Sendable {  // as above
 
     /// Tells every client that has an open connection, and those that open later.
     func tell(_ command: ClientCommand) {
+        if command == .begin { beganAt = MonotonicTime.now().nanoseconds }
         if command != .drop, command != .next { stage = command }
         for case let address? in addresses { address.send(command) }
     }
@@ -182,6 +187,12 @@ final class ClientShare: @unchecked Sendable {  // as above
         distributions.lag.record(min(now &- min(intended, now), Distributions.valueMax))
     }
 
+    /// A message was not answered, or did not even leave: its latency so far counts, so that percentiles do not gain by
+    /// what they do not contain.
+    func noteUnanswered(from start: UInt64, to now: UInt64) {
+        distributions.latency.record(min(now &- min(start, now), Distributions.valueMax))
+    }
+
     // MARK: Results
 
     /// What was counted so far, and measured since the last call.
@@ -210,6 +221,8 @@ extension Behaviour {
     var byteCountMax: Int {
         switch self {
         case .echo(let plan): plan.size.byteCountMax
+        case .paced(let plan): plan.size.byteCountMax
+        case .churn(let plan): plan.size.byteCountMax
         case .idle: 0
         }
     }

@@ -21,7 +21,10 @@ final class Connector: Sendable {
         options.schedulerIndex = share.index
         options.label = "connector \(share.index)"
         timer = runtime.spawn(receiving: Seat.self, options: options) { [endpoints, sources, share] context in
-            while true { Self.connect(try context.receive(), endpoints, sources, share) }
+            while true {
+                let seat = try context.receive()
+                if share.stage != .end { Self.connect(seat, endpoints, sources, share) }
+            }
         }
     }
 

@@ -20,6 +20,8 @@ struct EndpointFactory {
     func make() throws -> [ClientEndpoint] {
         switch group.behaviour {
         case .echo: try make(EchoClient.self)
+        case .paced: try make(PacedClient.self)
+        case .churn: try make(ChurnClient.self)
         case .idle: try make(IdleClient.self)
         }
     }
@@ -58,6 +60,9 @@ extension Behaviour {
         limits.pingInterval = .zero
         switch self {
         case .echo(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: plan.inFlight)
+        // What is due while so much waits for the kernel is not added to it.
+        case .paced(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: 2)
+        case .churn(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: 1)
         case .idle: break
         }
         return limits

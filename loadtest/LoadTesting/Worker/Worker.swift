@@ -26,6 +26,9 @@ package struct WorkerPlace: Codable, Sendable, Equatable {
 final class Worker: Sendable {
     /// After so many failures in a row no further client is started, unless its group comes back.
     private static let failureCountMax = 1_000
+    /// Clients begin at whole milliseconds after the run's start, in nanoseconds: where they have a time, at the first
+    /// that is not before it.
+    private static let arrivalTick: UInt64 = 1_000_000
     /// Descriptors that the program needs beside its connections.
     private static let descriptorReserve = 32
 
@@ -127,31 +130,36 @@ final class Worker: Sendable {
         let row = connectors[groupIndex]
         let shares = shares[groupIndex]
         let count = place.share(of: group.clientCount)
-        let perSecond = group.arrivalsPerSecond.map { $0 / Double(place.count) }
+        let perSecond = group.arrivalsPerSecond
         var begun = 0
         while begun < count, !isOver {
             if group.backoff == nil, failedCount >= Self.failureCountMax { break }
             let now = MonotonicTime.now().nanoseconds
+            let tick = (now - start) / Self.arrivalTick
             var room = max(plan.connectingCountMax - (startedCount.load(ordering: .relaxed) - settledCount), 0)
             if let perSecond {
                 // What is late is not given up: its time to connect counts from when it was due.
-                room = min(room, Int(Double(now - start) * 1e-9 * perSecond) + 1 - begun)
+                room = min(room, place.share(of: Int(Double(tick) * 1e-3 * perSecond) + 1) - begun)
             }
             for _ in 0..<max(min(room, count - begun), 0) {
                 let scheduler = begun % row.count
                 let number = begun * place.count + place.index
-                let due = perSecond.map { start + UInt64(Double(begun) / $0 * 1e9) } ?? now
+                let due = perSecond.map {
+                    start + min(UInt64((Double(number) / $0 * 1e3).rounded(.up)), tick) * Self.arrivalTick
+                }
                 let connector = row[scheduler]
                 let share = shares[scheduler]
                 startedCount.add(1, ordering: .relaxed)
                 runtime.all[scheduler].run {
                     var seat = share.newSeat(number)
-                    seat.intendedAt = due
+                    seat.intendedAt = due ?? now
+                    if let due { share.noteLag(from: due, to: MonotonicTime.now().nanoseconds) }
                     connector.connect(seat)
                 }
                 begun += 1
             }
-            try? await Task.sleep(for: .milliseconds(1))
+            let next = start + ((MonotonicTime.now().nanoseconds - start) / Self.arrivalTick + 1) * Self.arrivalTick
+            try? await Task.sleep(for: MonotonicTime(nanoseconds: next) - MonotonicTime.now())
         }
     }
 
@@ -164,8 +172,12 @@ final class Worker: Sendable {
     private var failedCount: Int { sum { $0.failedCount.load(ordering: .relaxed) } }
 
     var status: WorkerStatus {
+        // Where so many failed that the others are not started, there are no more.
         WorkerStatus(
-            clientCount: plan.groups.reduce(0) { $0 + place.share(of: $1.clientCount) }, settledCount: settledCount,
+            clientCount: hasStartedAll.load(ordering: .relaxed)
+                ? startedCount.load(ordering: .relaxed)
+                : plan.groups.reduce(0) { $0 + place.share(of: $1.clientCount) },
+            settledCount: settledCount,
             openCount: sum { $0.openedCount.load(ordering: .relaxed) - $0.endedCount.load(ordering: .relaxed) },
             failedCount: failedCount,
             isDeserted: hasStartedAll.load(ordering: .relaxed) && client.connectionCount == 0

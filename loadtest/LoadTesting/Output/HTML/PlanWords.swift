@@ -29,6 +29,12 @@ enum PlanWords {
         case .echo(let plan):
             "send \(plan.isText ? "text" : "binary") messages of \(words(plan.size)), each client with "
                 + "\(Format.grouped(plan.inFlight)) in flight, and wait for every answer"
+        case .paced(let plan):
+            "send \(plan.isText ? "text" : "binary") messages of \(words(plan.size)), "
+                + "\(PlotUnit.significant(plan.ratePerSecond)) in each second together (\(plan.pacing.rawValue))"
+                + (plan.awaitsAnswers ? ", whether or not answers come" : ", and expect no answers")
+        case .churn(let plan):
+            "connect, exchange \(Format.grouped(plan.messageCount)) messages of \(words(plan.size)), go, and come back"
         }
     }
 
@@ -47,6 +53,7 @@ enum PlanWords {
     private static func words(_ backoff: Backoff) -> String {
         switch backoff {
         case .constant(let seconds): "after \(self.seconds(seconds))"
+        case .pause(let seconds): seconds > 0 ? "after \(self.seconds(seconds))" : "at once"
         case .phoenix: "as Phoenix's clients do"
         case .socketio: "as Socket.IO's clients do"
         case .centrifuge: "as Centrifugo's clients do"
