@@ -9,7 +9,7 @@ internal import RoostIO
 struct LoadTestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "loadtest", abstract: "Loads a WebSocket server and reports what it did.",
-        subcommands: [Echo.self, Idle.self, Conformance.self])
+        subcommands: [Echo.self, Idle.self, FanOut.self, Storm.self, Slow.self, Conformance.self])
 }
 
 /// What every test asks for.
@@ -58,21 +58,30 @@ struct CommonArguments: ParsableArguments {
     /// A plan of one group.
     func plan(_ scenario: Scenario, _ behaviour: Behaviour) -> LoadPlan {
         var plan = LoadPlan(scenario, groups: [ClientGroup("clients", connections, target, behaviour)])
-        plan.schedulerCount = schedulers
-        plan.connectingCountMax = connecting
+        apply(to: &plan)
         return plan
     }
 
-    /// Runs a plan, reports, and ends the program: with 1 where there were errors.
-    func run(_ plan: LoadPlan) async throws {
+    /// What every plan has.
+    func apply(to plan: inout LoadPlan) {
+        plan.schedulerCount = schedulers
+        plan.connectingCountMax = connecting
+    }
+
+    /// Runs a plan, reports, and ends the program: with 1 where there were errors, or the scenario's own report, which
+    /// `figures` gives, is not good.
+    func run(
+        _ plan: LoadPlan, figures: (RunRecord) -> (text: String, isGood: Bool) = { _ in ("", isGood: true) }
+    ) async throws {
         Interrupt.install()
         let record = try await told {
             let meter = try serverPid.map { pid throws(LoadTestError) in try ProcessMeter(pid: pid) }
             let worker = try await LocalWorker(plan, WorkerPlace(index: 0, count: 1))
             return await LoadRun(plan, [worker], server: meter, observer: nil).run()
         }
-        print(record.text, terminator: "")
-        if !record.errors.isEmpty { throw ExitCode(1) }
+        let own = figures(record)
+        print(record.text + own.text, terminator: "")
+        if !own.isGood || record.errors.contains(where: { !$0.isExpected }) { throw ExitCode(1) }
     }
 }
 

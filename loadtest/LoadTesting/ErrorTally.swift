@@ -15,13 +15,15 @@ final class ErrorTally: Sendable {
 
     var count: Int { total.load(ordering: .relaxed) }
 
-    func add(_ kind: String) {
+    /// `isExpected`: what the run is about, no fault.
+    func add(_ kind: String, isExpected: Bool = false) {
         let seconds = (MonotonicTime.now() - start).seconds
         total.add(1, ordering: .relaxed)
         withoutPreemption {
             state.withLock { errors in
                 let key = errors[kind] != nil || errors.count < Self.kindCountMax ? kind : Self.others
-                errors[key, default: TestError(kind: key, count: 0, firstSeconds: seconds)].count += 1
+                errors[key, default: TestError(kind: key, count: 0, firstSeconds: seconds, isExpected: isExpected)]
+                    .count += 1
             }
         }
     }
@@ -38,6 +40,8 @@ package struct TestError: Sendable, Equatable, Codable {
     package var count: Int
     /// When it was first seen, after the start of the test.
     package let firstSeconds: Double
+    /// What the run is about: reported, and no fault.
+    package var isExpected = false
 }
 
 extension Duration {

@@ -69,7 +69,7 @@ package final class LoadRun {
         guard !Interrupt.isRequested else { return try await end() }
         try await tell(.begin)
         if plan.warmupSeconds > 0 { try await hold(.warmup, for: plan.warmupSeconds) }
-        if plan.scenario == .storm { try await tell(.drop) }
+        if plan.scenario == .storm, plan.dropsConnections { try await tell(.drop) }
         try await hold(.measuring, for: plan.durationSeconds)
         record.serverAfter = server?.sample
         record.ownByteCountAfter = ownByteCount
@@ -121,8 +121,8 @@ package final class LoadRun {
         guard phase == .measuring, plan.durationSeconds == nil || plan.scenario == .storm else { return false }
         switch plan.scenario {
         case .ramp: return status.settledCount == status.clientCount
-        // With time for the drop to take effect.
-        case .storm: return status.openCount == status.clientCount && ContinuousClock.now - stepStart > .seconds(0.5)
+        // Each has lost its connection, and has one again.
+        case .storm: return status.lostCount >= status.clientCount && status.openCount == status.clientCount
         case .echo, .rate, .idle, .fanout, .churn, .slow, .soak, .mixed: return false
         }
     }
@@ -153,6 +153,7 @@ package final class LoadRun {
             for (group, measure) in snapshot.groups.enumerated() {
                 groups[group].counters = groups[group].counters + (measure.counters - counted[index][group])
                 groups[group].distributions.add(measure.distributions)
+                groups[group].attemptCountMax = max(groups[group].attemptCountMax, measure.attemptCountMax)
                 open[group] += measure.counters.open
                 counted[index][group] = measure.counters
             }
@@ -191,6 +192,7 @@ package final class LoadRun {
             all.settledCount += status.settledCount
             all.openCount += status.openCount
             all.failedCount += status.failedCount
+            all.lostCount += status.lostCount
             all.isDeserted = all.isDeserted && status.isDeserted
         }
         return all
@@ -212,7 +214,7 @@ extension TestError {
             }
             byKind[error.kind] = TestError(
                 kind: error.kind, count: known.count + error.count,
-                firstSeconds: min(known.firstSeconds, error.firstSeconds))
+                firstSeconds: min(known.firstSeconds, error.firstSeconds), isExpected: error.isExpected)
         }
         return byKind.values.sorted { ($0.count, $1.kind) > ($1.count, $0.kind) }
     }
@@ -224,7 +226,7 @@ extension LoadPlan {
         groups.contains { group in
             switch group.behaviour {
             case .echo: true
-            case .idle: false
+            case .idle, .publish, .subscribe: false
             }
         }
     }

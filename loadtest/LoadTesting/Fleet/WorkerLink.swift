@@ -8,6 +8,8 @@ package struct WorkerStatus: Codable, Sendable, Equatable {
     package var openCount: Int
     /// Attempts that failed.
     package var failedCount: Int
+    /// Clients that have lost an open connection, once or more often.
+    package var lostCount = 0
     /// All have begun, none has a connection, and none comes back.
     package var isDeserted: Bool
 }

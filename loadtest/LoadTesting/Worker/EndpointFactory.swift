@@ -21,6 +21,8 @@ struct EndpointFactory {
         switch group.behaviour {
         case .echo: try make(EchoClient.self)
         case .idle: try make(IdleClient.self)
+        case .publish: try make(PublishClient.self)
+        case .subscribe: try make(SubscribeClient.self)
         }
     }
 
@@ -34,7 +36,8 @@ struct EndpointFactory {
             try client.endpoint(
                 WebSocketURL(url), subprotocols: group.target.subprotocols, headers: fields,
                 limits: group.behaviour.limits,
-                compression: group.target.isCompressed ? CompressionPolicy() : .off, tls: tls
+                compression: group.target.isCompressed ? CompressionPolicy() : .off, tls: tls,
+                receiveBufferByteCount: group.behaviour.receiveBufferByteCount
             ) {
                 let share = shares[SchedulerRef.running.index]
                 return Client(share, share.takeSeat())
@@ -59,9 +62,13 @@ extension Behaviour {
         switch self {
         case .echo(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: plan.inFlight)
         case .idle: break
+        case .publish(let plan), .subscribe(let plan): limits.take(plan)
         }
         return limits
     }
+
+    /// Of the sockets; nil: what the kernel finds best.
+    var receiveBufferByteCount: Int? { fanOut?.readByteRate == nil ? nil : 4_096 }
 }
 
 extension ConnectionLimits {
@@ -71,5 +78,13 @@ extension ConnectionLimits {
         messageByteCountMax = max(byteCount, 1 << 20)
         outboundByteCountMax = min(max(2 * window, 1 << 20), 1 << 30)
         heapByteCountMax = max(4 * window, 64 << 20)
+    }
+
+    /// A message, and what a server may wrap it in, or send with it.
+    fileprivate mutating func take(_ plan: FanOutPlan) {
+        makeRoom(for: 2 * plan.byteCount + (1 << 20), inFlight: 2)
+        guard let rate = plan.readByteRate else { return }
+        bytesPerSecond = max(rate, 1)
+        rateLimit = .delay
     }
 }

@@ -16,6 +16,8 @@ struct Seat: Sendable {
     var intendedAt: UInt64 = 0
     /// When the client lost an open connection that it has not got back; 0: it has lost none.
     var lostAt: UInt64 = 0
+    /// It has lost one at any time.
+    var hasBeenLost = false
 }
 
 /// What a run tells its clients. A client that opens later hears of what was said before.
