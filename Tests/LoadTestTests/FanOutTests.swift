@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Histogram
 import Roost
 import Testing
 
@@ -124,10 +125,10 @@ import Testing
     ]
 
     @Test("what a server loses, doubles, swaps or changes is counted exactly", arguments: faults)
-    private func faults(fault: Fault) async throws {
+    private func counts(fault: Fault) async throws {
         let rooms = TestRooms(fault.fault)
         var plan = plan(.rate(500))
-        plan.awaitSeconds = 1
+        plan.awaitSeconds = 3
         let record = try await run(rooms, plan)
         #expect(rooms.messageCount >= 11)
         let counters = record.whole[1].counters
@@ -142,8 +143,8 @@ import Testing
     @Test("a server that loses every so-manieth message loses as many as are reported", arguments: [1_000, 7, 1])
     func lossy(every: Int) async throws {
         let rooms = TestRooms(.lostForAll(every: every))
-        var plan = plan(.rate(5_000))
-        plan.awaitSeconds = 1
+        var plan = plan(.rate(3_000))
+        plan.awaitSeconds = 3
         let record = try await run(rooms, plan, seconds: 0.5)
         #expect(rooms.messageCount > every)
         #expect(record.whole[1].counters.lost == rooms.messageCount / every * 4)
@@ -195,7 +196,7 @@ import Testing
     func workers(every: Int) async throws {
         let rooms = TestRooms(.lostForAll(every: every))
         var plan = plan(.rate(1_000))
-        plan.awaitSeconds = 1
+        plan.awaitSeconds = 3
         let record = try await run(rooms, plan, workers: Self.both)
         // The announcement of the end is a message, too, and may be lost as the others.
         let counters = record.whole[1].counters

@@ -54,7 +54,7 @@ import Testing
         #expect(record.whole[2].counters.received <= 2 * 2)
         #expect(record.whole[1].counters.received > 10)
         #expect(figures.slow.endedCount == 0)
-        #expect(statistics.slowConsumerEpisodes == 2)
+        #expect(statistics.slowConsumerEpisodes >= 2)
         #expect(figures.fast.lostCount == 0)
         #expect(record.errors == [])
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Histogram
 import Roost
 import Synchronization
 import Testing

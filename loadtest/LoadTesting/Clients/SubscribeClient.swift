@@ -13,6 +13,7 @@ struct SubscribeClient: LoadClient {
     private static let checkInterval: UInt64 = 20_000_000
     private static let checkIntervalMax: UInt64 = 320_000_000
     private static let endTimer = 1
+    private static let drainTimer = 2
 
     private let share: ClientShare
     private let board: FanOutBoard
@@ -31,6 +32,8 @@ struct SubscribeClient: LoadClient {
     private var isOpen = false
     private var isEnding = false
     private var isFinished = false
+    /// A slow one, at the end: something has come since it last looked.
+    private var hasDrained = false
     private var endDeadline: UInt64 = 0
     private var checkWait = Self.checkInterval
 
@@ -68,7 +71,9 @@ struct SubscribeClient: LoadClient {
         }
     }
 
-    mutating func timer(_ id: Int, _ connection: borrowing Connection<ClientCommand>) { checkEnd(connection) }
+    mutating func timer(_ id: Int, _ connection: borrowing Connection<ClientCommand>) {
+        if id == Self.drainTimer { checkDrained(connection) } else { checkEnd(connection) }
+    }
 
     mutating func text(_ text: UTF8Span, _ connection: borrowing Connection<ClientCommand>) {
         // Safe: looked at within the call only.
@@ -85,7 +90,7 @@ struct SubscribeClient: LoadClient {
             board.subscriberLeft(in: Int(room))
             for index in streams.indices { lane(index).left(streams[index]) }
         }
-        let wasFinished = isFinished
+        let wasFinished = isFinished && !isSlow
         finish(countsTail: false)
         share.ended(seat, reason, wasOpen: isOpen, isExpected: wasFinished)
     }
@@ -94,6 +99,10 @@ struct SubscribeClient: LoadClient {
 
     @inline(__always)
     private mutating func came(_ bytes: UnsafeRawBufferPointer) {
+        guard !isFinished else {
+            hasDrained = true
+            return
+        }
         share.noteReceived(byteCount: bytes.count)
         if unsafe !DeliveryStamp.isAt(stampOffset, of: bytes) {
             guard let found = unsafe DeliveryStamp.find(in: bytes, from: 0) else { return unsafe cameWithout(bytes) }
@@ -163,13 +172,21 @@ struct SubscribeClient: LoadClient {
     private mutating func end(_ connection: borrowing Connection<ClientCommand>) {
         guard !isEnding else { return }
         isEnding = true
-        guard !isSlow else {
-            // It would take as long to read what waits for it.
-            finish(countsTail: false)
-            return connection.abort()
-        }
         endDeadline = MonotonicTime.now().nanoseconds + UInt64(board.plan.awaitSeconds * 1e9)
+        guard !isSlow else {
+            finish(countsTail: false)
+            // Behind what it has not read there may be the server's close frame, or the end.
+            connection.endRateLimit()
+            return connection.setTimer(Self.drainTimer, after: .nanoseconds(Int64(Self.checkIntervalMax)))
+        }
         checkEnd(connection)
+    }
+
+    /// A slow one closes when nothing more comes: the server has not closed it.
+    private mutating func checkDrained(_ connection: borrowing Connection<ClientCommand>) {
+        guard hasDrained, MonotonicTime.now().nanoseconds < endDeadline else { return connection.abort() }
+        hasDrained = false
+        connection.setTimer(Self.drainTimer, after: .nanoseconds(Int64(Self.checkIntervalMax)))
     }
 
     /// Closes when all that was sent has come, or has been waited for long enough.
@@ -199,7 +216,8 @@ struct SubscribeClient: LoadClient {
         return lane.sentCount.load(ordering: .acquiring)
     }
 
-    /// Counts what has not come: before what has, and with `countsTail` behind it too.
+    /// Counts what has not come: before what has, and with `countsTail` behind it too. Nothing that comes after this call
+    /// counts.
     private mutating func finish(countsTail: Bool) {
         guard !isFinished else { return }
         isFinished = true

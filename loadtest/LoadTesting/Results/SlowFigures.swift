@@ -4,7 +4,8 @@
 package struct SlowFigures: Sendable, Equatable, Codable {
     package struct Subscribers: Sendable, Equatable, Codable {
         package var clientCount: Int
-        /// Connections that the server ended, or that broke.
+        /// Connections that the server ended, or that broke. A slow client may learn of it at the end only, when it
+        /// reads what waits for it.
         package var endedCount: Int
         package var deliveredCount: Int
         package var lostCount: Int
@@ -25,7 +26,9 @@ package struct SlowFigures: Sendable, Equatable, Codable {
         }
         self.fast = fast
         self.slow = slow
-        slowEnds = record.errors.filter { $0.isExpected && $0.kind.hasPrefix("slow: ") }
+        let slowEnds = record.errors.filter { $0.isExpected && $0.kind.hasPrefix("slow: ") }
+        self.slowEnds = slowEnds
+        self.slow.endedCount = slowEnds.reduce(0) { $0 + $1.count }
         if let before = record.serverBefore?.anonymousByteCount, let after = record.serverAfter?.anonymousByteCount {
             serverGrowthByteCount = after - before
         }

@@ -23,7 +23,11 @@ package struct StormFigures: Sendable, Equatable, Codable {
 
     package init(_ record: RunRecord) {
         var measure = GroupMeasure()
-        for group in record.measured { measure.add(group) }
+        // From the first loss on, for which a restart of the server need not wait until it is measured.
+        let before = record.intervals.filter { $0.phase != .ending }
+        for interval in before.drop(while: { $0.groups.allSatisfy { $0.counters.ended == 0 } }) {
+            for group in interval.groups { measure.add(group) }
+        }
         let counters = measure.counters
         clientCount = record.plan.clientCount
         lostCount = counters.ended

@@ -133,7 +133,7 @@ final class ClientShare: @unchecked Sendable {  // as above
     /// We closed it, or the run is over and the server was the first to say so.
     private func isClosing(_ reason: CloseReason) -> Bool {
         reason.cause == .handlerClosed
-            || stage == .end && (reason.cause == .draining || reason.cause == .serverClosed)
+            || stage == .end && !group.expectsLosses && (reason.cause == .draining || reason.cause == .serverClosed)
     }
 
     /// Tells every client that has an open connection, and those that open later.
