@@ -216,8 +216,7 @@ struct SubscribeClient: LoadClient {
         return lane.sentCount.load(ordering: .acquiring)
     }
 
-    /// Counts what has not come: before what has, and with `countsTail` behind it too. Nothing that comes after this call
-    /// counts.
+    /// Counts what has not come: before what has, and with `countsTail` behind it too. Nothing that comes later counts.
     private mutating func finish(countsTail: Bool) {
         guard !isFinished else { return }
         isFinished = true
