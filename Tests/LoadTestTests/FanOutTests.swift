@@ -6,7 +6,8 @@ import Testing
 
 @testable import LoadTesting
 
-@Suite struct FanOutTests {
+// One after the other: each loads a server as fast as it goes.
+@Suite(.serialized) struct FanOutTests {
     /// Runs a fan-out on a server of such rooms; publishers only publish unless `isMember`.
     private func run(
         _ rooms: TestRooms, _ plan: FanOutPlan, subscriberCount: Int = 4, path: String = "/rooms/a",
@@ -128,7 +129,7 @@ import Testing
     private func counts(fault: Fault) async throws {
         let rooms = TestRooms(fault.fault)
         var plan = plan(.rate(500))
-        plan.awaitSeconds = 3
+        plan.awaitSeconds = 1.5
         let record = try await run(rooms, plan)
         #expect(rooms.messageCount >= 11)
         let counters = record.whole[1].counters
@@ -144,7 +145,7 @@ import Testing
     func lossy(every: Int) async throws {
         let rooms = TestRooms(.lostForAll(every: every))
         var plan = plan(.rate(3_000))
-        plan.awaitSeconds = 3
+        plan.awaitSeconds = 1.5
         let record = try await run(rooms, plan, seconds: 0.5)
         #expect(rooms.messageCount > every)
         #expect(record.whole[1].counters.lost == rooms.messageCount / every * 4)
@@ -196,7 +197,7 @@ import Testing
     func workers(every: Int) async throws {
         let rooms = TestRooms(.lostForAll(every: every))
         var plan = plan(.rate(1_000))
-        plan.awaitSeconds = 3
+        plan.awaitSeconds = 1.5
         let record = try await run(rooms, plan, workers: Self.both)
         // The announcement of the end is a message, too, and may be lost as the others.
         let counters = record.whole[1].counters

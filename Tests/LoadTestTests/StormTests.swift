@@ -7,7 +7,7 @@ import Testing
 
 @testable import LoadTesting
 
-@Suite struct StormTests {
+@Suite(.serialized) struct StormTests {
     /// Connections of a server, by the order in which they came.
     private final class Arrivals: Sendable {
         private let count = Atomic<Int>(0)

@@ -17,6 +17,8 @@ struct FanOut: AsyncParsableCommand {
               100 rooms of 20, 500 msg/s: loadtest fanout ws://127.0.0.1:9001/broadcast/{room} \
             --rooms 100 --subscribers 2000 --rate 500
 
+            How many clients there are is said by --publishers and --subscribers; --connections has no effect.
+
             A server on which clients join with a message is told so with --subscribe-message and --publish-template.
             """)
 
