@@ -12,6 +12,8 @@ struct PublishClient: LoadClient {
     private static let backlogByteCountMax = 256 << 10
     /// How often a closed loop looks for messages that do not arrive, at least.
     private static let checkSeconds = 0.25
+    /// Messages sent without looking at anything else: at a rate that cannot be kept up with there are always more.
+    private static let burstCountMax = 4_096
     private static let beginTimer = 1
     private static let workTimer = 2
 
@@ -104,7 +106,9 @@ struct PublishClient: LoadClient {
 
     private mutating func sendDue(_ connection: borrowing Connection<ClientCommand>) {
         var now = MonotonicTime.now().nanoseconds
-        while schedule.nextTime <= now, hasRoom(connection) {
+        var left = Self.burstCountMax
+        while schedule.nextTime <= now, left > 0, hasRoom(connection) {
+            left -= 1
             let intended = schedule.nextTime
             guard send(at: intended, connection) else { break }
             share.noteLag(from: intended, to: now)
