@@ -139,6 +139,13 @@ package enum SystemCalls {
         unsafe _ = setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
     }
 
+    private static func setReceiveBuffer(_ descriptor: CInt, _ byteCount: Int) throws(RuntimeError) {
+        var count = CInt(clamping: byteCount)
+        // Safe: the kernel reads the integer that it is lent.
+        let code = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &count, socklen_t(MemoryLayout<CInt>.size))
+        guard code == 0 else { throw .systemCall("setsockopt SO_RCVBUF", errno) }
+    }
+
     /// The error of a connection attempt that has become writable; 0 when it is established.
     package static func connectError(_ descriptor: CInt) -> Int32 {
         var code: CInt = 0
@@ -151,14 +158,19 @@ package enum SystemCalls {
     private static let ipBindAddressNoPort: CInt = 24
 
     /// Starts a connection; it is established, or has failed, when the socket becomes writable.
+    ///
+    /// `receiveBufferByteCount`: what the kernel may keep of what has come and is not read, in its own reckoning
+    /// (socket(7), SO_RCVBUF); nil: it decides, and makes it larger where that helps.
     package static func connect(
-        to address: SocketAddress, from source: SocketAddress? = nil
+        to address: SocketAddress, from source: SocketAddress? = nil, receiveBufferByteCount: Int? = nil
     ) throws(RuntimeError) -> OwnedDescriptor {
         let raw = socket(
             address.family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard raw >= 0 else { throw .systemCall("socket", errno) }
         let descriptor = OwnedDescriptor(adopting: raw)
         setNoDelay(raw)
+        // Before the handshake, which tells the peer how large the window may become.
+        if let receiveBufferByteCount { try setReceiveBuffer(raw, receiveBufferByteCount) }
         if let source {
             // The port is picked when the server's address is known: one port then does for several servers (ip(7)).
             var one: CInt = 1

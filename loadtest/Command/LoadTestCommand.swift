@@ -16,7 +16,7 @@ struct LoadTestCommand: AsyncParsableCommand {
 
     /// Those that make a plan and run it; `compare` runs them in turns.
     static let planCommands: [any PlanCommand.Type] = [
-        Echo.self, Rate.self, Idle.self, Ramp.self, Churn.self, Soak.self,
+        Echo.self, Rate.self, Idle.self, Ramp.self, FanOut.self, Churn.self, Storm.self, Slow.self, Soak.self,
     ]
 }
 
@@ -24,10 +24,21 @@ struct LoadTestCommand: AsyncParsableCommand {
 protocol PlanCommand: AsyncParsableCommand {
     var common: CommonArguments { get }
     func makePlan() throws -> LoadPlan
+    /// What the scenario reports beside what all do.
+    func ownFigures(_ record: RunRecord) -> (text: String, isGood: Bool)
 }
 
+/// A report of a scenario's own, and whether it is good.
+typealias OwnFigures = (RunRecord) -> (text: String, isGood: Bool)
+
 extension PlanCommand {
-    mutating func run() async throws { try await common.run(makePlan()) }
+    mutating func run() async throws {
+        let plan = try told { try makePlan() }
+        let command = self
+        try await common.run(plan) { command.ownFigures($0) }
+    }
+
+    func ownFigures(_ record: RunRecord) -> (text: String, isGood: Bool) { ("", true) }
 }
 
 /// What every test asks for.
@@ -81,19 +92,25 @@ struct CommonArguments: ParsableArguments {
     /// A plan of one group.
     func plan(_ scenario: Scenario, _ behaviour: Behaviour) -> LoadPlan {
         var plan = LoadPlan(scenario, groups: [ClientGroup("clients", connections, target, behaviour)])
-        plan.schedulerCount = schedulers
-        plan.connectingCountMax = connecting
+        apply(to: &plan)
         return plan
     }
 
     /// Where the clients are.
     var fleet: FleetOptions { get throws { try fleetArguments.fleet } }
 
-    /// Runs a plan, reports, and ends the program: with 1 where there were errors, with 0 else, also where Ctrl-C has
-    /// ended the run early. A second Ctrl-C ends it at once and unreported.
-    func run(_ plan: LoadPlan) async throws {
+    /// What every plan has.
+    func apply(to plan: inout LoadPlan) {
+        plan.schedulerCount = schedulers
+        plan.connectingCountMax = connecting
+    }
+
+    /// Runs a plan, reports, and ends the program: with 1 where there were errors, or the scenario's own report, which
+    /// `figures` gives, is not good; with 0 else, also where Ctrl-C has ended the run early. A second Ctrl-C ends it at
+    /// once and unreported.
+    func run(_ plan: LoadPlan, figures: OwnFigures = { _ in ("", isGood: true) }) async throws {
         let fleet = try fleet
-        try await output.run(plan, fleet, serverPid: serverPid)
+        try await output.run(plan, fleet, serverPid: serverPid, figures: figures)
     }
 }
 

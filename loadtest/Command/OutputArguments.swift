@@ -20,7 +20,9 @@ struct OutputArguments: ParsableArguments {
     /// Runs a plan and reports. Ends the program with 1 where there were errors or a condition of `--fail-if` holds.
     ///
     /// What cannot work later is found before the run: conditions, files, the server's pid.
-    func run(_ plan: LoadPlan, _ fleet: FleetOptions, serverPid: Int32?, failIf more: [String] = []) async throws {
+    func run(
+        _ plan: LoadPlan, _ fleet: FleetOptions, serverPid: Int32?, failIf more: [String] = [], figures: OwnFigures
+    ) async throws {
         Interrupt.install()
         let thresholds = try told {
             try plan.validate()
@@ -45,7 +47,7 @@ struct OutputArguments: ParsableArguments {
             }
             return await LoadRun(plan, workers, server: meter, observer: view).run()
         }
-        try finish(record, thresholds)
+        try finish(record, thresholds, figures(record))
     }
 
     private var files: [(String, String)] {
@@ -60,7 +62,7 @@ struct OutputArguments: ParsableArguments {
         return RunDocument.json(record, toolVersion: LoadTestCommand.version)
     }
 
-    private func finish(_ found: RunRecord, _ thresholds: [Threshold]) throws {
+    private func finish(_ found: RunRecord, _ thresholds: [Threshold], _ own: (text: String, isGood: Bool)) throws {
         var record = found
         record.commandLine = CommandLine.arguments
         let figures = RunFigures(record)
@@ -68,7 +70,7 @@ struct OutputArguments: ParsableArguments {
         if json {
             print(document(record))
         } else {
-            print(RunText.text(figures, verdicts: verdicts), terminator: "")
+            print(RunText.text(figures, verdicts: verdicts) + own.text, terminator: "")
         }
         try told {
             if let out { try OutputFile.write(document(record), to: out, for: "--out") }
@@ -80,9 +82,12 @@ struct OutputArguments: ParsableArguments {
                 try OutputFile.write(page.text, to: report, for: "--report")
             }
         }
-        if json { for verdict in verdicts where !verdict.passed { tell("failed: \(verdict.expression) (\(verdict.found))") } }
+        if json {
+            for verdict in verdicts where !verdict.passed { tell("failed: \(verdict.expression) (\(verdict.found))") }
+        }
         // Who sets conditions says which errors are too many.
-        let hasFailed = thresholds.isEmpty ? !record.errors.isEmpty : verdicts.contains { !$0.passed }
+        let hasErrors = record.errors.contains { !$0.isExpected } || !own.isGood
+        let hasFailed = thresholds.isEmpty ? hasErrors : verdicts.contains { !$0.passed }
         if hasFailed { throw ExitCode(1) }
     }
 }

@@ -17,7 +17,8 @@ final class ErrorTally: Sendable {
 
     var count: Int { total.load(ordering: .relaxed) }
 
-    func add(_ kind: String, count: Int = 1) {
+    /// `isExpected`: what the run is about, no fault.
+    func add(_ kind: String, count: Int = 1, isExpected: Bool = false) {
         guard count > 0 else { return }
         let seconds = (MonotonicTime.now() - start).seconds
         let openCount = openCount.load(ordering: .relaxed)
@@ -25,7 +26,8 @@ final class ErrorTally: Sendable {
         withoutPreemption {
             state.withLock { errors in
                 let key = errors[kind] != nil || errors.count < Self.kindCountMax ? kind : Self.others
-                let none = TestError(kind: key, count: 0, firstSeconds: seconds, firstOpenCount: openCount)
+                let none = TestError(
+                    kind: key, count: 0, firstSeconds: seconds, firstOpenCount: openCount, isExpected: isExpected)
                 errors[key, default: none].count += count
             }
         }
@@ -45,12 +47,17 @@ package struct TestError: Sendable, Equatable, Codable {
     package let firstSeconds: Double
     /// Connections of its worker that were open then; nil: of no worker.
     package var firstOpenCount: Int?
+    /// What the run is about: reported, and no fault.
+    package var isExpected = false
 
-    package init(kind: String, count: Int, firstSeconds: Double, firstOpenCount: Int? = nil) {
+    package init(
+        kind: String, count: Int, firstSeconds: Double, firstOpenCount: Int? = nil, isExpected: Bool = false
+    ) {
         self.kind = kind
         self.count = count
         self.firstSeconds = firstSeconds
         self.firstOpenCount = firstOpenCount
+        self.isExpected = isExpected
     }
 }
 

@@ -3,7 +3,7 @@
 internal import Histogram
 
 /// What a histogram of nanoseconds says, in nanoseconds.
-package struct Latency: Sendable, Equatable {
+package struct Latency: Sendable, Equatable, Codable {
     package let count: Int
     package let mean: Double
     package let min: UInt64

@@ -36,6 +36,18 @@ public final class RoostClient: Sendable {
         compression: CompressionPolicy = .off, tls: TLSClientConfiguration = TLSClientConfiguration(),
         handler: @escaping @Sendable () -> Handler
     ) throws(ClientError) -> ClientEndpoint {
+        try endpoint(
+            url, subprotocols: subprotocols, headers: headers, limits: limits, restart: restart,
+            compression: compression, tls: tls, receiveBufferByteCount: nil, handler: handler)
+    }
+
+    /// As above. `receiveBufferByteCount`: of each socket, as `SystemCalls.connect` has it.
+    package func endpoint<Handler: ConnectionHandler & SendableMetatype>(
+        _ url: WebSocketURL, subprotocols: [String] = [], headers: [HeaderField] = [],
+        limits: ConnectionLimits = ConnectionLimits(), restart: RestartPolicy = .close,
+        compression: CompressionPolicy = .off, tls: TLSClientConfiguration = TLSClientConfiguration(),
+        receiveBufferByteCount: Int?, handler: @escaping @Sendable () -> Handler
+    ) throws(ClientError) -> ClientEndpoint {
         var problems: [String] = []
         limits.validate("limits", &problems)
         compression.validate("limits", &problems)
@@ -48,7 +60,7 @@ public final class RoostClient: Sendable {
         }
         let target = ClientTarget(
             url: url, address: try NameLookup.resolve(url.host), subprotocols: subprotocols, headers: headers,
-            deflate: compression.offered, tls: context)
+            deflate: compression.offered, tls: context, receiveBufferByteCount: receiveBufferByteCount)
         do throws(ClientHandshakeError) {
             _ = try target.handshake()
         } catch {
@@ -148,6 +160,8 @@ struct ClientTarget: Sendable {
     let headers: [HeaderField]
     let deflate: DeflatePolicy?
     let tls: TLSClientContext?
+    /// Nil: the kernel's choice.
+    let receiveBufferByteCount: Int?
 
     /// The opening handshake of a new connection.
     func handshake() throws(ClientHandshakeError) -> ClientHandshake {

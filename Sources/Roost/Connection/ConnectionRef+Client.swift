@@ -66,7 +66,9 @@ extension ConnectionRef {
         guard let address = state.peer else { return connectFailed("no address") }
         let source = state.extras?.source
         do throws(RuntimeError) {
-            state.descriptor = try SystemCalls.connect(to: address, from: source).release()
+            state.descriptor = try SystemCalls.connect(
+                to: address, from: source, receiveBufferByteCount: route.target?.receiveBufferByteCount
+            ).release()
         } catch {
             guard case .systemCall(let step, let code) = error else { return connectFailed("\(error)") }
             return connectFailed(ConnectFailure.describe(address, from: source, step: step, errno: code))

@@ -9,7 +9,7 @@ internal import Glibc
 /// same in all. One per scheduler: a message is made in place.
 @safe final class MessagePattern {
     private static let numberByteCount = 8
-    private let storage: UnsafeMutableRawBufferPointer
+    let storage: UnsafeMutableRawBufferPointer
 
     /// `byteCount`: of the largest message.
     init(byteCount: Int) {

@@ -87,7 +87,7 @@ package final class LoadRun {
         guard !Interrupt.isRequested else { return try await end() }
         try await workers.tell(.begin)
         if plan.warmupSeconds > 0 { try await hold(.warmup, for: plan.warmupSeconds) }
-        if plan.scenario == .storm { try await workers.tell(.drop) }
+        if plan.scenario == .storm, plan.dropsConnections { try await workers.tell(.drop) }
         try await hold(.measuring, for: plan.durationSeconds)
         if let ownBefore, let ownAfter = ownByteCount { record.ownByteCounts = (ownBefore, ownAfter) }
         try await end()
@@ -149,8 +149,8 @@ package final class LoadRun {
             let since = settledSince ?? .now
             settledSince = since
             return ContinuousClock.now - since >= .seconds(plan.holdSeconds)
-        // With time for the drop to take effect.
-        case .storm: return status.openCount == status.clientCount && ContinuousClock.now - stepStart > .seconds(0.5)
+        // Each has lost its connection, and has one again.
+        case .storm: return status.lostCount >= status.clientCount && status.openCount == status.clientCount
         case .echo, .rate, .idle, .fanout, .churn, .slow, .soak, .mixed: return false
         }
     }
@@ -224,7 +224,7 @@ extension TestError {
             let first = known.firstSeconds <= error.firstSeconds ? known : error
             byKind[error.kind] = TestError(
                 kind: error.kind, count: known.count + error.count, firstSeconds: first.firstSeconds,
-                firstOpenCount: first.firstOpenCount)
+                firstOpenCount: first.firstOpenCount, isExpected: error.isExpected)
         }
         return byKind.values.sorted { ($0.count, $1.kind) > ($1.count, $0.kind) }
     }
@@ -247,7 +247,7 @@ extension LoadPlan {
             switch group.behaviour {
             case .echo, .churn: true
             case .paced(let plan): plan.awaitsAnswers
-            case .idle: false
+            case .idle, .publish, .subscribe: false
             }
         }
     }

@@ -8,14 +8,19 @@ package struct WorkerStatus: Codable, Sendable, Equatable {
     package var openCount: Int
     /// Attempts that failed.
     package var failedCount: Int
+    /// Clients that have lost an open connection, once or more often.
+    package var lostCount = 0
     /// All have begun, none has a connection, and none comes back.
     package var isDeserted: Bool
 
-    package init(clientCount: Int, settledCount: Int, openCount: Int, failedCount: Int, isDeserted: Bool) {
+    package init(
+        clientCount: Int, settledCount: Int, openCount: Int, failedCount: Int, lostCount: Int = 0, isDeserted: Bool
+    ) {
         self.clientCount = clientCount
         self.settledCount = settledCount
         self.openCount = openCount
         self.failedCount = failedCount
+        self.lostCount = lostCount
         self.isDeserted = isDeserted
     }
 }

@@ -45,6 +45,7 @@ package final class WorkerSet: WorkerLink {
             sum.settledCount += status.settledCount
             sum.openCount += status.openCount
             sum.failedCount += status.failedCount
+            sum.lostCount += status.lostCount
             sum.isDeserted = sum.isDeserted && status.isDeserted
         }
         return sum
@@ -73,6 +74,7 @@ package final class WorkerSet: WorkerLink {
             known.ownByteCount = snapshot.ownByteCount
             for (group, measure) in snapshot.groups.enumerated() {
                 sum.groups[group].distributions.add(measure.distributions)
+                sum.groups[group].attemptCountMax = max(sum.groups[group].attemptCountMax, measure.attemptCountMax)
             }
             sum.usage += snapshot.usage
         case .failure(let loss):

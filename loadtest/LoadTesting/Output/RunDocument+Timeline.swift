@@ -85,6 +85,7 @@ struct MeasureDocument: Codable {
         let container = try decoder.container(keyedBy: DocumentKey.self)
         var measure = GroupMeasure()
         measure.counters = try container.decode(CountersDocument.self, forKey: "counters").counters
+        measure.attemptCountMax = try container.decodeIfPresent(Int.self, forKey: "attempts_max") ?? 0
         for (name, path) in Distributions.all {
             let document = try container.decodeIfPresent(HistogramDocument.self, forKey: DocumentKey("\(name)_ns"))
             if let document { measure.distributions[keyPath: path] = document.histogram }
@@ -95,6 +96,7 @@ struct MeasureDocument: Codable {
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: DocumentKey.self)
         try container.encode(CountersDocument(counters: measure.counters), forKey: "counters")
+        if measure.attemptCountMax > 0 { try container.encode(measure.attemptCountMax, forKey: "attempts_max") }
         for (name, path) in Distributions.all {
             let histogram = measure.distributions[keyPath: path]
             guard histogram.totalCount > 0 else { continue }

@@ -16,6 +16,8 @@ package struct LoadPlan: Codable, Sendable, Equatable {
     package var connectsFirst = true
     /// Of a ramp: how long its connections are held once all of them are open or have failed.
     package var holdSeconds = 0.0
+    /// Of a storm: the load tester cuts the connections; else the server's end is awaited.
+    package var dropsConnections = true
     /// Scheduler threads of each worker; 0: one for each core.
     package var schedulerCount = 0
     /// Connection attempts of a worker that are under way at one time: a server's backlog holds few more.
@@ -44,6 +46,8 @@ package struct ClientGroup: Codable, Sendable, Equatable {
     package var arrivalsPerSecond: Double?
     /// How a client whose connection ended, or failed, comes back; nil: it stays away.
     package var backoff: Backoff?
+    /// Connections that end, or fail, are what the run is about: reported, and no fault.
+    package var expectsLosses = false
 
     package init(_ name: String, _ clientCount: Int, _ target: Target, _ behaviour: Behaviour) {
         self.name = name
@@ -80,6 +84,8 @@ package enum Behaviour: Codable, Sendable, Equatable {
     case paced(PacedPlan)
     case churn(ChurnPlan)
     case idle
+    case publish(FanOutPlan)
+    case subscribe(FanOutPlan)
 }
 
 /// A closed loop: the next message is sent when an answer has come.
@@ -124,32 +130,4 @@ package enum SizeDistribution: Codable, Sendable, Equatable {
         case .choice(let sizes): sizes.map(\.byteCount).max() ?? 0
         }
     }
-}
-
-/// When a client whose connection is over tries again.
-package enum Backoff: Codable, Sendable, Equatable {
-    case constant(Double)
-    /// After so many seconds where the connection had opened; after a failure at least 0.1 s, doubled up to 5 s.
-    case pause(Double)
-    /// Phoenix's `Socket`: 10, 50, 100, 150, 200, 250, 500, 1,000, 2,000, then always 5,000 ms.
-    case phoenix
-    /// Socket.IO: 1 s, doubled up to 5 s, each times 0.5 to 1.5 at random.
-    case socketio
-    /// Centrifugo's clients: at random up to 0.5 s doubled for each attempt, at most 20 s ("full jitter").
-    case centrifuge
-
-    /// Before attempt `number`, from 0: the first after the connection was lost. `random` is in 0..<1.
-    package func delaySeconds(_ number: Int, random: Double) -> Double {
-        switch self {
-        case .constant(let seconds): return seconds
-        case .pause(let seconds): return number == 0 ? seconds : max(seconds, min(0.1 * power(number - 1), 5))
-        case .phoenix:
-            let steps = [0.010, 0.050, 0.100, 0.150, 0.200, 0.250, 0.500, 1, 2]
-            return number < steps.count ? steps[number] : 5
-        case .socketio: return min(1 * power(number), 5) * (0.5 + random)
-        case .centrifuge: return min(0.5 * power(number), 20) * random
-        }
-    }
-
-    private func power(_ number: Int) -> Double { Double(UInt64(1) << UInt64(min(number, 30))) }
 }

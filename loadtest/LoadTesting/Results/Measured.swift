@@ -96,11 +96,14 @@ package struct Distributions: Sendable {
 package struct GroupMeasure: Sendable {
     package var counters = Counters()
     package var distributions = Distributions()
+    /// Attempts that a client needed to get a lost connection back: the most.
+    package var attemptCountMax = 0
 
     package init() {}
 
     package mutating func add(_ other: GroupMeasure) {
         counters = counters + other.counters
+        attemptCountMax = max(attemptCountMax, other.attemptCountMax)
         distributions.add(other.distributions)
     }
 }

@@ -21,6 +21,8 @@ final class ClientShare: @unchecked Sendable {  // as above
     var counters = Counters()
     /// Since they were last taken.
     var distributions = Distributions()
+    /// Attempts that a client needed to come back: the most.
+    private var attemptCountMax = 0
     var random: SystemRandomNumberGenerator = SystemRandomNumberGenerator()
     /// The last command that all clients were given; nil before the first.
     private(set) var stage: ClientCommand?
@@ -42,6 +44,8 @@ final class ClientShare: @unchecked Sendable {  // as above
     let endedCount = Atomic<Int>(0)
     /// Clients whose first connection has opened or failed.
     let settledCount = Atomic<Int>(0)
+    /// Clients that have lost an open connection, once or more often.
+    let lostClientCount = Atomic<Int>(0)
 
     init(_ group: ClientGroup, groupIndex: Int, index: Int, errors: ErrorTally, board: GroupBoard) {
         self.group = group
@@ -114,6 +118,7 @@ final class ClientShare: @unchecked Sendable {  // as above
             counters.reconnected += 1
             distributions.recovery.record(min(now &- seat.lostAt, Distributions.valueMax))
             seat.lostAt = 0
+            attemptCountMax = max(attemptCountMax, seat.failureCount)
         }
         seat.failureCount = 0
         addresses[seat.slot] = address
@@ -130,27 +135,36 @@ final class ClientShare: @unchecked Sendable {  // as above
             counters.ended += 1
             add(endedCount)
             errors.openCount.subtract(1, ordering: .relaxed)
-            if !isExpected, !isClosing(reason) { errors.add("connection ended: \(reason)") }
+            if !isExpected, !isClosing(reason) { addError("connection ended: \(reason)") }
+            if !seat.hasBeenLost { add(lostClientCount) }
         } else {
             counters.failed += 1
             if seat.attempt == 0 { add(settledCount) }
             add(failedCount)
-            errors.add(reason.cause == .connectFailed ? reason.message : "\(reason)")
+            addError(reason.cause == .connectFailed ? reason.message : "\(reason)")
         }
         guard let backoff = group.backoff, stage != .end, let connector else { return }
         var next = seat
         next.attempt += 1
-        if wasOpen, !isExpected { next.lostAt = now }
+        if wasOpen {
+            next.hasBeenLost = true
+            if !isExpected { next.lostAt = now }
+        }
         let delay = backoff.delaySeconds(seat.failureCount, random: Double.random(in: 0..<1, using: &random))
         next.failureCount += 1
         next.intendedAt = now + UInt64(delay * 1e9)
         connector.connect(next, after: delay)
     }
 
+    private func addError(_ kind: String) {
+        guard group.expectsLosses else { return errors.add(kind) }
+        errors.add("\(group.name): \(kind)", isExpected: true)
+    }
+
     /// We closed it, or the run is over and the server was the first to say so.
     private func isClosing(_ reason: CloseReason) -> Bool {
         reason.cause == .handlerClosed
-            || stage == .end && (reason.cause == .draining || reason.cause == .serverClosed)
+            || stage == .end && !group.expectsLosses && (reason.cause == .draining || reason.cause == .serverClosed)
     }
 
     /// Tells every client that has an open connection, and those that open later.
@@ -199,6 +213,8 @@ final class ClientShare: @unchecked Sendable {  // as above
     func take() -> GroupMeasure {
         var measure = GroupMeasure()
         measure.counters = counters
+        measure.attemptCountMax = attemptCountMax
+        attemptCountMax = 0
         swap(&measure.distributions, &distributions)
         return measure
     }
@@ -212,8 +228,14 @@ final class ClientShare: @unchecked Sendable {  // as above
 
 /// What all clients of a group in this program share, whatever their scheduler.
 final class GroupBoard: Sendable {
+    /// That the group takes part in.
+    let fanOut: FanOutBoard?
     /// Cleared by nobody: the run goes to its end.
     let hasFailed = Atomic<Bool>(false)
+
+    init(_ group: ClientGroup, _ fanOuts: [String: FanOutBoard]) {
+        fanOut = group.behaviour.fanOut.flatMap { fanOuts[$0.name] }
+    }
 }
 
 extension Behaviour {
@@ -224,6 +246,7 @@ extension Behaviour {
         case .paced(let plan): plan.size.byteCountMax
         case .churn(let plan): plan.size.byteCountMax
         case .idle: 0
+        case .publish(let plan), .subscribe(let plan): plan.byteCount
         }
     }
 }

@@ -23,6 +23,8 @@ struct EndpointFactory {
         case .paced: try make(PacedClient.self)
         case .churn: try make(ChurnClient.self)
         case .idle: try make(IdleClient.self)
+        case .publish: try make(PublishClient.self)
+        case .subscribe: try make(SubscribeClient.self)
         }
     }
 
@@ -36,7 +38,8 @@ struct EndpointFactory {
             try client.endpoint(
                 WebSocketURL(url), subprotocols: group.target.subprotocols, headers: fields,
                 limits: group.behaviour.limits,
-                compression: group.target.isCompressed ? CompressionPolicy() : .off, tls: tls
+                compression: group.target.isCompressed ? CompressionPolicy() : .off, tls: tls,
+                receiveBufferByteCount: group.behaviour.receiveBufferByteCount
             ) {
                 let share = shares[SchedulerRef.running.index]
                 return Client(share, share.takeSeat())
@@ -64,9 +67,13 @@ extension Behaviour {
         case .paced(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: 2)
         case .churn(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: 1)
         case .idle: break
+        case .publish(let plan), .subscribe(let plan): limits.take(plan)
         }
         return limits
     }
+
+    /// Of the sockets; nil: what the kernel finds best.
+    var receiveBufferByteCount: Int? { fanOut?.readByteRate == nil ? nil : 4_096 }
 }
 
 extension ConnectionLimits {
@@ -76,5 +83,13 @@ extension ConnectionLimits {
         messageByteCountMax = max(byteCount, 1 << 20)
         outboundByteCountMax = min(max(2 * window, 1 << 20), 1 << 30)
         heapByteCountMax = max(4 * window, 64 << 20)
+    }
+
+    /// A message, and what a server may wrap it in, or send with it.
+    fileprivate mutating func take(_ plan: FanOutPlan) {
+        makeRoom(for: 2 * plan.byteCount + (1 << 20), inFlight: 2)
+        guard let rate = plan.readByteRate else { return }
+        bytesPerSecond = max(rate, 1)
+        rateLimit = .delay
     }
 }

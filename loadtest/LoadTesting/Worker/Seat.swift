@@ -31,9 +31,16 @@ struct Seat: Sendable {
     }
     /// Attempts since the client last had an open connection.
     var failureCount: Int {
-        get { Int(failureBits) }
-        set { failureBits = UInt32(truncatingIfNeeded: newValue) }
+        get { Int(failureBits & ~Self.lossBit) }
+        set { failureBits = UInt32(truncatingIfNeeded: newValue) & ~Self.lossBit | failureBits & Self.lossBit }
     }
+    /// It has lost one at any time.
+    var hasBeenLost: Bool {
+        get { failureBits & Self.lossBit != 0 }
+        set { failureBits = failureBits & ~Self.lossBit | (newValue ? Self.lossBit : 0) }
+    }
+
+    private static let lossBit: UInt32 = 1 << 31
 }
 
 /// What a run tells its clients. A client that opens later hears of what was said before.

@@ -70,8 +70,9 @@ final class Worker: Sendable {
         var shares: [[ClientShare]] = []
         var connectors: [[Connector]] = []
         do {
+            let fanOuts = try FanOutBoard.all(of: plan, place)
             for (index, group) in plan.groups.enumerated() {
-                let board = GroupBoard()
+                let board = GroupBoard(group, fanOuts)
                 let row = (0..<runtime.schedulerCount).map { scheduler in
                     ClientShare(group, groupIndex: index, index: scheduler, errors: errors, board: board)
                 }
@@ -179,7 +180,7 @@ final class Worker: Sendable {
                 : plan.groups.reduce(0) { $0 + place.share(of: $1.clientCount) },
             settledCount: settledCount,
             openCount: sum { $0.openedCount.load(ordering: .relaxed) - $0.endedCount.load(ordering: .relaxed) },
-            failedCount: failedCount,
+            failedCount: failedCount, lostCount: sum { $0.lostClientCount.load(ordering: .relaxed) },
             isDeserted: hasStartedAll.load(ordering: .relaxed) && client.connectionCount == 0
                 && plan.groups.allSatisfy { $0.backoff == nil })
     }

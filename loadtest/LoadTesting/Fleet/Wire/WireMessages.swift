@@ -65,6 +65,7 @@ package struct WireSnapshot: Codable, Sendable {
         var max: UInt64
     }
     private var counters: [Counters]
+    private var attemptCountMaxima: [Int]
     /// By group and name.
     private var distributions: [[String: Values]]
     private var usage: [SchedulerUsage]
@@ -73,6 +74,7 @@ package struct WireSnapshot: Codable, Sendable {
 
     package init(_ snapshot: WorkerSnapshot) {
         counters = snapshot.groups.map(\.counters)
+        attemptCountMaxima = snapshot.groups.map(\.attemptCountMax)
         distributions = snapshot.groups.map { group in
             var values: [String: Values] = [:]
             for (name, path) in Distributions.all where group.distributions[keyPath: path].totalCount > 0 {
@@ -89,10 +91,13 @@ package struct WireSnapshot: Codable, Sendable {
 
     /// Throws where it is none of a run with so many groups.
     package func snapshot(groupCount: Int) throws(WireError) -> WorkerSnapshot {
-        guard counters.count == groupCount, distributions.count == groupCount else { throw .unreadable }
+        guard [counters.count, distributions.count, attemptCountMaxima.count].allSatisfy({ $0 == groupCount }) else {
+            throw .unreadable
+        }
         var snapshot = WorkerSnapshot(groupCount: groupCount)
         for index in 0..<groupCount {
             snapshot.groups[index].counters = counters[index]
+            snapshot.groups[index].attemptCountMax = attemptCountMaxima[index]
             for (name, path) in Distributions.all {
                 guard let values = distributions[index][name] else { continue }
                 snapshot.groups[index].distributions[keyPath: path] = try Self.histogram(values)

@@ -33,8 +33,21 @@ enum PlanWords {
             "send \(plan.isText ? "text" : "binary") messages of \(words(plan.size)), "
                 + "\(PlotUnit.significant(plan.ratePerSecond)) in each second together (\(plan.pacing.rawValue))"
                 + (plan.awaitsAnswers ? ", whether or not answers come" : ", and expect no answers")
+        case .publish(let plan):
+            "publish \(plan.isText ? "text" : "binary") messages of \(Format.bytes(plan.byteCount)), "
+                + words(plan.pace)
+        case .subscribe(let plan):
+            plan.readByteRate.map { "subscribe, and read \(Format.bytes($0)) of messages in a second" }
+                ?? "subscribe, and are to get every message once, in order"
         case .churn(let plan):
             "connect, exchange \(Format.grouped(plan.messageCount)) messages of \(words(plan.size)), go, and come back"
+        }
+    }
+
+    private static func words(_ pace: FanOutPlan.Pace) -> String {
+        switch pace {
+        case .rate(let rate): "\(PlotUnit.significant(rate)) in each second together"
+        case .inFlight(let count): "\(Format.grouped(count)) of each on their way to all subscribers"
         }
     }
 

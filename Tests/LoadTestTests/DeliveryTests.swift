@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import LoadTesting
+
+@Suite struct DeliveryStreamTests {
+    private struct Outcome: Equatable {
+        var inOrder = 0
+        var reordered = 0
+        var duplicated = 0
+        var lost = 0
+    }
+
+    /// What comes of the messages in that order, of `count` in all.
+    private func outcome(_ sequences: [UInt64], of count: UInt64, isFromStart: Bool = true) -> Outcome {
+        var stream = DeliveryStream(isFromStart: isFromStart)
+        var outcome = Outcome()
+        for sequence in sequences {
+            switch stream.note(sequence) {
+            case .inOrder: outcome.inOrder += 1
+            case .reordered: outcome.reordered += 1
+            case .duplicated: outcome.duplicated += 1
+            case .behindLost(let lost):
+                outcome.inOrder += 1
+                outcome.lost += lost
+            }
+        }
+        outcome.lost += stream.missingCount(of: count)
+        return outcome
+    }
+
+    @Test(
+        "a stream says what was lost, doubled and out of order",
+        arguments: [
+            ([0, 1, 2, 3], 4, 4, 0, 0, 0),
+            ([0, 2, 3], 4, 3, 0, 0, 1),
+            ([1, 2, 3], 4, 3, 0, 0, 1),
+            ([0, 1, 2], 4, 3, 0, 0, 1),
+            ([], 4, 0, 0, 0, 4),
+            ([0, 2, 1, 3], 4, 3, 1, 0, 0),
+            ([3, 2, 1, 0], 4, 1, 3, 0, 0),
+            ([0, 1, 1, 2, 3], 4, 4, 0, 1, 0),
+            ([0, 2, 2, 1, 3], 4, 3, 1, 1, 0),
+            ([0, 3, 0], 4, 2, 0, 1, 2),
+        ] as [([UInt64], UInt64, Int, Int, Int, Int)])
+    func small(sequences: [UInt64], count: UInt64, inOrder: Int, reordered: Int, duplicated: Int, lost: Int) {
+        #expect(
+            outcome(sequences, of: count)
+                == Outcome(inOrder: inOrder, reordered: reordered, duplicated: duplicated, lost: lost))
+    }
+
+    @Test(
+        "a gap is a loss once the window has passed it, and what fills it then a duplicate",
+        arguments: [62, 63, 64, 200])
+    func window(distance: UInt64) {
+        let isWithin = distance < DeliveryStream.windowCount
+        let later = Array(1...distance)
+        #expect(
+            outcome(later + [0], of: distance + 1)
+                == Outcome(
+                    inOrder: later.count, reordered: isWithin ? 1 : 0, duplicated: isWithin ? 0 : 1,
+                    lost: isWithin ? 0 : 1))
+    }
+
+    @Test("a jump past the window counts all that it passes but what had come", arguments: [64, 65, 128, 1_000_000])
+    func jump(to sequence: UInt64) {
+        // 0 and 2 have come, `sequence` does; then nothing.
+        #expect(outcome([0, 2, sequence], of: sequence + 1).lost == Int(sequence) + 1 - 3)
+    }
+
+    @Test("who joins later awaits nothing earlier")
+    func later() {
+        #expect(outcome([70, 71, 73], of: 75, isFromStart: false) == Outcome(inOrder: 3, lost: 2))
+        #expect(outcome([], of: 75, isFromStart: false).lost == 0)
+    }
+
+    @Test("whatever the order, counts add up and agree with a plain count")
+    func random() {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var random = SplitMix(state: seed)
+        for _ in 0..<500 {
+            let count = UInt64.random(in: 1...300, using: &random)
+            var sequences = Array(0..<count).filter { _ in UInt8.random(in: 0..<10, using: &random) > 0 }
+            for index in sequences.indices.dropLast() where UInt8.random(in: 0..<5, using: &random) == 0 {
+                sequences.swapAt(index, index + 1)
+            }
+            let doubled = sequences.filter { _ in UInt8.random(in: 0..<8, using: &random) == 0 }
+            let result = outcome(sequences + doubled, of: count)
+            #expect(result.duplicated == doubled.count, "seed \(seed)")
+            #expect(result.lost == Int(count) - sequences.count, "seed \(seed)")
+            #expect(result.inOrder + result.reordered == sequences.count, "seed \(seed)")
+            var most = -1
+            let behind = sequences.count { sequence in
+                defer { most = max(most, Int(sequence)) }
+                return Int(sequence) < most
+            }
+            #expect(result.reordered == behind, "seed \(seed)")
+        }
+    }
+}
+
+@Suite struct DeliveryStampTests {
+    private func bytes(_ stamp: DeliveryStamp) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: DeliveryStamp.byteCount)
+        // Safe: the array has a stamp's size.
+        unsafe bytes.withUnsafeMutableBytes { unsafe stamp.write(to: $0.baseAddress!) }
+        return bytes
+    }
+
+    private func read(_ bytes: [UInt8]) -> DeliveryStamp? {
+        // Safe: the array has a stamp's size.
+        unsafe bytes.withUnsafeBytes { unsafe DeliveryStamp(reading: $0.baseAddress!) }
+    }
+
+    private static let stamps = [
+        DeliveryStamp(publisher: 0, sequence: 0, time: 0),
+        DeliveryStamp(publisher: (1 << 31) - 1, sequence: (1 << 48) - 1, time: .max, isLast: true),
+        DeliveryStamp(publisher: 77, sequence: 0x1234_5678_9ABC, time: 0xFEDC_BA98_7654_3210),
+    ]
+
+    @Test("a stamp is letters, and read as it was written", arguments: stamps)
+    func roundTrip(stamp: DeliveryStamp) {
+        let written = bytes(stamp)
+        #expect(read(written) == stamp)
+        #expect(written.allSatisfy { (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) })
+    }
+
+    @Test("a stamp of which one letter is another is none", arguments: stamps)
+    func changed(stamp: DeliveryStamp) {
+        let written = bytes(stamp)
+        for index in 8..<written.count {
+            for byte in UInt8.min...UInt8.max where byte != written[index] {
+                var other = written
+                other[index] = byte
+                #expect(read(other) == nil, "byte \(index) is \(byte)")
+            }
+        }
+    }
+
+    @Test(
+        "a stamp is found wherever it is, with its marker's beginnings before it",
+        arguments: ["", "R", "RoostMs", "{\"a\":\"Roost"])
+    func find(prefix: String) {
+        let message = Array(prefix.utf8) + bytes(Self.stamps[2])
+        unsafe message.withUnsafeBytes { bytes in
+            #expect(unsafe DeliveryStamp.find(in: bytes, from: 0) == prefix.utf8.count)
+            #expect(unsafe DeliveryStamp.isAt(prefix.utf8.count, of: bytes))
+            #expect(unsafe DeliveryStamp.find(in: bytes, from: prefix.utf8.count + 1) == nil)
+            let short = unsafe UnsafeRawBufferPointer(rebasing: bytes.dropLast())
+            #expect(unsafe DeliveryStamp.find(in: short, from: 0) == nil)
+            #expect(unsafe !DeliveryStamp.isAt(prefix.utf8.count, of: short))
+        }
+    }
+}
+
+@Suite struct BackoffTests {
+    @Test("clients come back as stock clients do", arguments: [0, 0.15, 0.5, 0.99])
+    func delays(random: Double) {
+        func delays(_ backoff: Backoff, _ count: Int) -> [Double] {
+            (0..<count).map { backoff.delaySeconds($0, random: random) }
+        }
+        #expect(delays(.phoenix, 11) == [0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1, 2, 5, 5])
+        #expect(delays(.constant(0.3), 3) == [0.3, 0.3, 0.3])
+        for (number, delay) in delays(.socketio, 40).enumerated() {
+            let step = number < 10 ? Double(1 << number) : 1_000
+            #expect(delay >= min(0.5 * step, 5) && delay <= min(1.5 * step, 5))
+        }
+        for (number, delay) in delays(.centrifuge, 40).enumerated() {
+            let step = number < 10 ? min(0.5 * Double(1 << number), 20) : 20
+            #expect(delay >= 0.5 && delay <= min(0.5 + step, 20))
+        }
+    }
+
+    @Test("a random number moves Socket.IO's delay down or up by up to a half")
+    func socketio() {
+        #expect(Backoff.socketio.delaySeconds(0, random: 0.8) == 0.6)
+        #expect(Backoff.socketio.delaySeconds(0, random: 0.9) == 1.45)
+        #expect(Backoff.socketio.delaySeconds(1, random: 0.8) == 1.2)
+        #expect(Backoff.socketio.delaySeconds(3, random: 0.8) == 4.8)
+        #expect(Backoff.socketio.delaySeconds(3, random: 0.9) == 5)
+    }
+
+    @Test("an option's text is a client's name or seconds")
+    func read() throws {
+        #expect(try Backoff("phoenix") == .phoenix)
+        #expect(try Backoff("socketio") == .socketio)
+        #expect(try Backoff("centrifuge") == .centrifuge)
+        #expect(try Backoff("0.5") == .constant(0.5))
+        for text in ["", "fast", "-1", "3601", "nan"] { #expect(throws: LoadTestError.self) { try Backoff(text) } }
+    }
+}
