@@ -67,7 +67,8 @@ import Testing
         #expect(
             lines[6...] == [
                 "listen 127.0.0.1:1", "tls c.pem, key k.pem", "max-connections 7", "route /echo (echo)",
-                "route /health (health)", "route /metrics (metrics)", "listen 127.0.0.1:2", "max-connections 1000000",
+                "route /broadcast (broadcast)", "route /health (health)", "route /metrics (metrics)",
+                "listen 127.0.0.1:2", "max-connections 1000000",
                 "max-connect-rate-per-address 5 a second, 5 at once", "trusted-proxies 10.0.0.1, by the PROXY protocol",
                 "route / (page, a.html)",
             ])

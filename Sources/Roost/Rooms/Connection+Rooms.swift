@@ -12,8 +12,9 @@ public enum RoomAudience: Sendable {
 }
 
 extension Connection {
-    /// Joins a room: what is published there from now on is sent to this client, without waking this process. Ends with
-    /// `leave`, when the connection begins to close, and with the process when the handler crashes: a fresh handler joins again.
+    /// Joins a room: what is published there from now on is sent to this client, without waking this process. Ends
+    /// with `leave`, when the connection begins to close, and with the process when the handler crashes: a fresh
+    /// handler joins again.
     ///
     /// Messages of a room, and what the handler itself sends, are in no order among each other. False when the
     /// connection is closing, or in `RoomLimits.roomsPerConnectionMax` rooms; true also where it is in this one
