@@ -8,16 +8,28 @@ struct Echo: AsyncParsableCommand {
         abstract: "Closed loop: each connection keeps messages in flight; measures and checks each round trip.")
 
     @OptionGroup var common: CommonArguments
-    @Option(name: .shortAndLong, help: "Bytes of a message.") var size = 64
+    @Option(
+        name: .shortAndLong,
+        help:
+            "Bytes of a message: 64, uniform:10:200, exponential:200:4096, lognormal:120:1:65536, choice:…."
+    ) var size = "64"
     @Option(name: [.customShort("k"), .long], help: "Messages that each connection keeps in flight.") var inFlight = 1
     @Option(name: .shortAndLong, help: "Seconds to measure.") var duration = 10.0
     @Option(name: .shortAndLong, help: "Seconds before the measurement.") var warmup = 1.0
     @Flag(help: "Send text instead of binary messages.") var text = false
 
-    func validate() throws { try checkSeconds(duration, "--duration") }
+    func validate() throws {
+        try checkSeconds(duration, "--duration")
+        do throws(LoadTestError) {
+            _ = try SizeDistribution(argument: size, name: "--size")
+        } catch {
+            throw ValidationError(error.description)
+        }
+    }
 
     mutating func run() async throws {
-        var plan = common.plan(.echo, .echo(EchoPlan(size: .fixed(size), inFlight: inFlight, isText: text)))
+        let size = try SizeDistribution(argument: size, name: "--size")
+        var plan = common.plan(.echo, .echo(EchoPlan(size: size, inFlight: inFlight, isText: text)))
         plan.durationSeconds = duration
         plan.warmupSeconds = max(warmup, 0)
         try await common.run(plan)

@@ -9,7 +9,7 @@ internal import RoostIO
 struct LoadTestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "loadtest", abstract: "Loads a WebSocket server and reports what it did.",
-        subcommands: [Echo.self, Idle.self, Conformance.self])
+        subcommands: [Echo.self, Idle.self, RunScenario.self, CheckScenario.self, Conformance.self])
 }
 
 /// What every test asks for.

@@ -225,6 +225,7 @@ extension LoadPlan {
             switch group.behaviour {
             case .echo: true
             case .idle: false
+            case .script(let plan): plan.hasExpectations
             }
         }
     }

@@ -76,6 +76,7 @@ package struct Target: Codable, Sendable, Equatable {
 package enum Behaviour: Codable, Sendable, Equatable {
     case echo(EchoPlan)
     case idle
+    case script(ScriptPlan)
 }
 
 /// A closed loop: the next message is sent when an answer has come.

@@ -18,6 +18,9 @@ final class ClientShare: @unchecked Sendable {  // as above
     let pattern: MessagePattern
     /// Of the run, shared by the shares of a group in this program.
     let board: GroupBoard
+    /// Of a group with a script; and where its named measurements go.
+    let script: ScriptProgram?
+    var measures: [ClientShare] = []
     var counters = Counters()
     /// Since they were last taken.
     var distributions = Distributions()
@@ -44,6 +47,7 @@ final class ClientShare: @unchecked Sendable {  // as above
         self.index = index
         self.errors = errors
         self.board = board
+        script = ScriptProgram.of(group)
         pattern = MessagePattern(byteCount: group.behaviour.byteCountMax)
     }
 
@@ -176,6 +180,21 @@ final class ClientShare: @unchecked Sendable {  // as above
 final class GroupBoard: Sendable {
     /// Cleared by nobody: the run goes to its end.
     let hasFailed = Atomic<Bool>(false)
+    /// The first sample of each kind of failure.
+    private let samples = Mutex<[String: String]>([:])
+
+    /// The failure with what it was seen in first.
+    func withSample(of failure: String, _ sample: String?) -> String {
+        guard let sample else { return failure }
+        let first = withoutPreemption {
+            samples.withLock { samples in
+                if let known = samples[failure] { return known }
+                samples[failure] = sample
+                return sample
+            }
+        }
+        return "\(failure); the first was '\(first)'"
+    }
 }
 
 extension Behaviour {
@@ -184,6 +203,7 @@ extension Behaviour {
         switch self {
         case .echo(let plan): plan.size.byteCountMax
         case .idle: 0
+        case .script(let plan): plan.generatedByteCountMax
         }
     }
 }

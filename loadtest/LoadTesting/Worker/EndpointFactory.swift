@@ -21,6 +21,7 @@ struct EndpointFactory {
         switch group.behaviour {
         case .echo: try make(EchoClient.self)
         case .idle: try make(IdleClient.self)
+        case .script: try make(ScriptClient.self)
         }
     }
 
@@ -59,6 +60,7 @@ extension Behaviour {
         switch self {
         case .echo(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: plan.inFlight)
         case .idle: break
+        case .script(let plan): limits.makeRoom(for: max(plan.byteCountMax, 16 << 20), inFlight: 1)
         }
         return limits
     }
