@@ -382,7 +382,7 @@ struct ScriptClient: LoadClient {
     private static func sample(_ bytes: Span<UInt8>) -> String {
         // Safe: copied within the call.
         let text = unsafe bytes.withUnsafeBytes { unsafe String(decoding: $0.prefix(240), as: UTF8.self) }
-        return Printable.text(Printable.short(text))
+        return Printable.text(Printable.short(text, 120))
     }
 }
 

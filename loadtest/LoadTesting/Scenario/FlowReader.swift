@@ -39,6 +39,7 @@ struct FlowReader {
         }
         guard depth <= Self.nestingMax else {
             problems.add(node, "\(place)steps are nested more than \(Self.nestingMax) deep; flatten them")
+            extent.canWait = true
             return extent
         }
         for element in elements {

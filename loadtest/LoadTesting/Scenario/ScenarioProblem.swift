@@ -73,7 +73,7 @@ enum Nearest {
     /// "; did you mean x?" where a candidate is near, else the choice.
     static func hint(_ word: String, among candidates: [String]) -> String {
         let best = candidates.map { ($0, editCount(Array(plain(word)), Array(plain($0)))) }.min { $0.1 < $1.1 }
-        if let best, best.1 <= max(1, word.count / 3) { return "; did you mean \(best.0)?" }
+        if let best, best.1 <= max(word.count > 3 ? 2 : 1, word.count / 3) { return "; did you mean \(best.0)?" }
         return candidates.isEmpty ? "" : "; use one of: \(candidates.sorted().joined(separator: ", "))"
     }
 

@@ -179,6 +179,8 @@ struct ScenarioReader {
             groups.append(group)
             shares.append(share)
         }
+        // Where one could not be read, the sums say nothing.
+        guard shares.count == elements.count else { return groups }
         let counts = counts(shares, node)
         for (group, count) in zip(groups, counts) where count == 0 {
             problems.add(
