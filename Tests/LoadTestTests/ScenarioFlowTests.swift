@@ -153,6 +153,23 @@ import Testing
         #expect(record.whole[0].counters.completed == 2)
     }
 
+    @Test("what is answered at any time is, beside the flow, which does not notice")
+    func replies() async throws {
+        let record = try await run(
+            "/pinging", options: "replies: [{when: {equals: 2ping}, send: '3{{client}}-{{seq}}'}]",
+            """
+            - send: 'a{{seq}}'
+            - expect: {equals: 'a13{{client}}-1'}
+            - think: 5ms
+            - send: 'a{{seq}}'
+            - think: 20ms
+            - expect: {equals: 'a23{{client}}-2'}
+            """)
+        #expect(record.errors == [])
+        #expect(record.counters.sent == 8 && record.counters.received == 8)
+        #expect(record.whole[0].counters.completed == 4)
+    }
+
     @Test("what a server says first can be expected")
     func greeting() async throws {
         let record = try await run("/greeting", "- expect: {equals: welcome}")

@@ -11,7 +11,7 @@ struct Echo: AsyncParsableCommand {
     @Option(
         name: .shortAndLong,
         help:
-            "Bytes of a message: 64, uniform:10:200, exponential:MEAN:MAX, lognormal:MEDIAN:SIGMA:MAX, choice:64=4,99=1."
+            "Bytes of a message: 64, uniform:10:200, exponential:MEAN:MAX, lognormal:MEDIAN:SIGMA:MAX, choice:64=4,9=1."
     ) var size = "64"
     @Option(name: [.customShort("k"), .long], help: "Messages that each connection keeps in flight.") var inFlight = 1
     @Option(name: .shortAndLong, help: "Seconds to measure.") var duration = 10.0

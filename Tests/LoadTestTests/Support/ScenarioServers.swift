@@ -39,10 +39,13 @@ extension LoadPlan {
 /// Answers as its path says.
 struct ScriptedServer: ConnectionHandler {
     enum Kind: String, CaseIterable {
-        case echo, silent, wrong, json, greeting, twice, closing
+        case echo, silent, wrong, json, greeting, twice, closing, pinging
     }
 
     let kind: Kind
+    private var held = ""
+
+    init(kind: Kind) { self.kind = kind }
 
     static var routes: [Route] {
         Kind.allCases.map { kind in Route("/\(kind.rawValue)") { _ in ScriptedServer(kind: kind) } }
@@ -65,6 +68,12 @@ struct ScriptedServer: ConnectionHandler {
         case .twice:
             connection.send(text)
             connection.send(text)
+        case .pinging:
+            // As Socket.IO: nothing goes on before the pong.
+            let message = String(copying: text)
+            if message.hasPrefix("3") { return connection.send(held + message).ignored }
+            held = message
+            connection.send("2ping")
         case .closing: connection.close(.goingAway, reason: "enough")
         }
     }

@@ -230,43 +230,90 @@ struct ScriptClient: LoadClient {
 
     private mutating func send(_ step: SendStep, _ connection: borrowing Connection<ClientCommand>) {
         values.sequence += 1
-        var byteCount = 0
-        let isQueued: Bool
+        sentIsText = step.isText
+        sentAt = MonotonicTime.now().nanoseconds
         switch step.payload {
         case .template(let template):
             if let literal = template.literal {
                 sent = .literal(literal)
-                byteCount = literal.count
-                isQueued = Self.send(literal.span, isText: step.isText, connection)
+                deliver(literal.span, step, connection)
             } else {
-                made.removeAll(keepingCapacity: true)
-                guard template.append(to: &made, values, &random) else {
-                    return fail(step.line, "a value to send was not captured before", connection)
-                }
-                if step.isText, template.hasCaptures, !Self.isText(made.span) {
-                    return fail(step.line, "a captured value is not UTF-8, and cannot be sent as text", connection)
-                }
                 sent = .made
-                byteCount = made.count
-                isQueued = Self.send(made.span, isText: step.isText, connection)
+                guard let message = fill(template, step, connection) else { return }
+                made = message
+                deliver(message.span, step, connection)
             }
         case .generated(let size):
-            var sampler = SizeSampler(size, seed: random.next())
-            byteCount = sampler.next()
             // Room for 16 million messages before two connections use the same numbers.
             let number = UInt64(truncatingIfNeeded: seat.client &* 31 &+ seat.attempt) << 24 &+ UInt64(values.sequence)
-            sent = .generated(number: number, byteCount: byteCount)
-            isQueued = unsafe share.pattern.withMessage(number, byteCount: byteCount) { bytes in
-                // Safe: the bytes are lent for the call, which copies them.
-                unsafe Self.send(Span(_unsafeBytes: bytes), isText: step.isText, connection)
-            }
+            sent = .generated(number: number, byteCount: deliver(size, number, step, connection))
         }
-        sentIsText = step.isText
-        sentAt = MonotonicTime.now().nanoseconds
-        guard isQueued else {
+    }
+
+    /// A message from a template, in the memory of the one before it; nil where it cannot be made.
+    private mutating func fill(
+        _ template: ScriptTemplate, _ step: SendStep, _ connection: borrowing Connection<ClientCommand>
+    ) -> [UInt8]? {
+        var message: [UInt8] = []
+        swap(&message, &made)
+        message.removeAll(keepingCapacity: true)
+        guard template.append(to: &message, values, &random) else {
+            fail(step.line, "a value to send was not captured before", connection)
+            return nil
+        }
+        if step.isText, template.hasCaptures, !Self.isText(message.span) {
+            fail(step.line, "a captured value is not UTF-8, and cannot be sent as text", connection)
+            return nil
+        }
+        return message
+    }
+
+    /// Generates message `number`; returns how many bytes it has.
+    private mutating func deliver(
+        _ size: SizeDistribution, _ number: UInt64, _ step: SendStep, _ connection: borrowing Connection<ClientCommand>
+    ) -> Int {
+        var sampler = SizeSampler(size, seed: random.next())
+        let byteCount = sampler.next()
+        unsafe share.pattern.withMessage(number, byteCount: byteCount) { bytes in
+            // Safe: the bytes are lent for the call, which copies them.
+            unsafe deliver(Span(_unsafeBytes: bytes), step, connection)
+        }
+        return byteCount
+    }
+
+    private mutating func deliver(
+        _ bytes: Span<UInt8>, _ step: SendStep, _ connection: borrowing Connection<ClientCommand>
+    ) {
+        guard Self.send(bytes, isText: step.isText, connection) else {
             return fail(step.line, "a message was not sent: the server closes, or reads too slowly", connection)
         }
-        share.noteSent(byteCount: byteCount)
+        share.noteSent(byteCount: bytes.count)
+    }
+
+    /// Answers what is answered at any time; false where it is nothing of the kind. The flow does not notice.
+    private mutating func reply(
+        to bytes: Span<UInt8>, _ isText: Bool, _ connection: borrowing Connection<ClientCommand>
+    ) -> Bool {
+        for reply in program.plan.replies {
+            var fits = true
+            for condition in reply.conditions where fits { fits = isMet(condition, bytes, isText) }
+            guard fits else { continue }
+            switch reply.send.payload {
+            case .template(let template):
+                if let literal = template.literal {
+                    deliver(literal.span, reply.send, connection)
+                } else {
+                    let last = made
+                    if let message = fill(template, reply.send, connection) {
+                        deliver(message.span, reply.send, connection)
+                    }
+                    made = last
+                }
+            case .generated(let size): _ = deliver(size, 0, reply.send, connection)
+            }
+            return true
+        }
+        return false
     }
 
     private static func send(
@@ -285,6 +332,7 @@ struct ScriptClient: LoadClient {
         _ bytes: Span<UInt8>, isText: Bool, _ connection: borrowing Connection<ClientCommand>
     ) {
         share.noteReceived(byteCount: bytes.count)
+        if state != .over, !program.plan.replies.isEmpty, reply(to: bytes, isText, connection) { return }
         switch state {
         case .over: return
         case .expecting:

@@ -17,6 +17,8 @@ package struct ScriptPlan: Codable, Sendable, Equatable {
     package var measureGroups: [Int] = []
     /// A message that is not the expected one is passed over, and the wait goes on.
     package var ignoresUnexpected = false
+    /// What is answered whenever it comes; the first that fits.
+    package var replies: [ScriptReply] = []
     /// How long a connection lives at most; nil: until its flow ends.
     package var lifetime: ThinkTime?
 
@@ -29,21 +31,21 @@ package struct ScriptPlan: Codable, Sendable, Equatable {
     /// Something is done before the run's work begins.
     var hasPreparation: Bool { steps.contains(.waitForBegin) }
 
+    private var payloads: [SendStep.Payload] {
+        steps.compactMap { if case .send(let send) = $0 { send.payload } else { nil } } + replies.map(\.send.payload)
+    }
+
     /// Of the largest generated message.
     var generatedByteCountMax: Int {
-        steps.reduce(0) { most, step in
-            guard case .send(let send) = step, case .generated(let size) = send.payload else { return most }
-            return max(most, size.byteCountMax)
-        }
+        payloads.reduce(0) { if case .generated(let size) = $1 { max($0, size.byteCountMax) } else { $0 } }
     }
 
     /// Of the largest message, whatever it is made from.
     var byteCountMax: Int {
-        steps.reduce(0) { most, step in
-            guard case .send(let send) = step else { return most }
-            switch send.payload {
-            case .template(let template): return max(most, template.byteCountMax)
-            case .generated(let size): return max(most, size.byteCountMax)
+        payloads.reduce(0) { most, payload in
+            switch payload {
+            case .template(let template): max(most, template.byteCountMax)
+            case .generated(let size): max(most, size.byteCountMax)
             }
         }
     }
@@ -106,6 +108,13 @@ package struct ExpectStep: Codable, Sendable, Equatable {
         case ofGroup
         case named(Int)
     }
+}
+
+/// A message that is answered at any time, beside the flow.
+package struct ScriptReply: Codable, Sendable, Equatable {
+    /// All hold; `echo` is none of them.
+    package var conditions: [ExpectStep.Condition]
+    package var send: SendStep
 }
 
 /// A wait, in seconds.

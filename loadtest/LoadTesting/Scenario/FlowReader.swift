@@ -13,6 +13,7 @@ struct FlowReader {
     private static let stepCountMax = 10_000
     private static let nestingMax = 8
     private static let captureCountMax = 100
+    private static let replyCountMax = 32
     /// Messages that a client may send without waiting for anything.
     private static let burstCountMax = 10_000
     private static let verbs = ["send", "expect", "think", "repeat", "close", "wait"]
@@ -91,32 +92,41 @@ struct FlowReader {
 
     private mutating func send(_ entry: YAMLNode.Entry, _ extent: inout Extent) {
         extent.sendCount += 1
-        if let text = entry.value.scalar {
-            guard let template = template(text, .text, entry.value, "send") else { return }
-            plan.steps.append(.send(SendStep(line: entry.line, isText: true, payload: .template(template))))
-            return
+        if let step = sendStep(entry.value, line: entry.line) { plan.steps.append(.send(step)) }
+    }
+
+    private func sendStep(_ value: YAMLNode, line: Int) -> SendStep? {
+        if let text = value.scalar {
+            return template(text, .text, value, "send").map {
+                SendStep(line: line, isText: true, payload: .template($0))
+            }
         }
         let known = ["text", "binary", "hex", "base64", "size", "kind"]
         guard
             let reader = SectionReader(
-                entry.value, "\(place)send: ", known: known, problems, example: "send: {text: hello}")
-        else { return }
+                value, "\(place)send: ", known: known, problems, example: "send: {text: hello}")
+        else { return nil }
         let kinds = reader.keys.filter { known.contains($0) && $0 != "kind" }
         guard kinds.count == 1, let kind = kinds.first, let node = reader.value(kind) else {
-            return problems.add(entry.value, "\(place)send needs one of text, binary, hex, base64, size")
+            problems.add(value, "\(place)send needs one of text, binary, hex, base64, size")
+            return nil
         }
-        if kind == "size" { return generated(node, reader, line: entry.line) }
+        if kind == "size" { return generated(node, reader, line: line) }
         if let node = reader.value("kind") {
             reader.refuse(node, "kind", "leave it away: it is for `size`; text sends text, the others binary messages")
         }
         let encoding: TemplateReader.Encoding =
             kind == "hex" ? .hexadecimal : kind == "base64" ? .base64 : .text
-        guard let text = node.scalar else { return reader.refuse(node, kind, "use text") }
-        guard let template = template(text, encoding, node, "send: \(kind)") else { return }
-        plan.steps.append(.send(SendStep(line: entry.line, isText: kind == "text", payload: .template(template))))
+        guard let text = node.scalar else {
+            reader.refuse(node, kind, "use text")
+            return nil
+        }
+        return template(text, encoding, node, "send: \(kind)").map {
+            SendStep(line: line, isText: kind == "text", payload: .template($0))
+        }
     }
 
-    private mutating func generated(_ node: YAMLNode, _ reader: SectionReader, line: Int) {
+    private func generated(_ node: YAMLNode, _ reader: SectionReader, line: Int) -> SendStep? {
         var isText = true
         if let kind = reader.value("kind") {
             switch kind.scalar {
@@ -125,9 +135,43 @@ struct FlowReader {
             default: reader.refuse(kind, "kind", "use text or binary")
             }
         }
-        guard let text = DistributionText(node, "\(place)send: size", .bytes, problems) else { return }
-        let payload = SendStep.Payload.generated(SizeDistribution(text))
-        plan.steps.append(.send(SendStep(line: line, isText: isText, payload: payload)))
+        return DistributionText(node, "\(place)send: size", .bytes, problems).map {
+            SendStep(line: line, isText: isText, payload: .generated(SizeDistribution($0)))
+        }
+    }
+
+    /// What is answered at any time. After the flow: its captured values may stand in the answers.
+    mutating func readReplies(_ node: YAMLNode) {
+        guard case .list(let elements) = node.content, (1...Self.replyCountMax).contains(elements.count) else {
+            let example = "- {when: {equals: \"2\"}, send: \"3\"}"
+            return problems.add(
+                node, "\(place)replies is \(node.shown); write a list of 1...\(Self.replyCountMax), as in `\(example)`")
+        }
+        for element in elements {
+            let example = "{when: {equals: \"2\"}, send: \"3\"}"
+            guard
+                let reader = SectionReader(
+                    element, "\(place)replies: ", known: ["when", "send"], problems, example: example)
+            else { continue }
+            guard let when = reader.value("when"), let send = reader.entry("send") else {
+                problems.add(element, "\(place)replies: an element needs when and send, as in `\(example)`")
+                continue
+            }
+            let known = ["equals", "contains", "matches", "json"]
+            guard
+                let conditions = SectionReader(
+                    when, "\(place)replies: when: ", known: known, problems, example: "{equals: \"2\"}")
+            else { continue }
+            if !conditions.keys.contains(where: known.contains) {
+                problems.add(
+                    when, "\(place)replies: when has no condition; use one of \(known.joined(separator: ", "))")
+            }
+            var expectation = ExpectStep(
+                line: send.line, conditions: [], captures: [], timeoutSeconds: 0, measure: .nothing)
+            self.conditions(conditions, &expectation)
+            guard let step = sendStep(send.value, line: send.line) else { continue }
+            plan.replies.append(ScriptReply(conditions: expectation.conditions, send: step))
+        }
     }
 
     private func template(

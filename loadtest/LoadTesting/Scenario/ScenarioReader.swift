@@ -17,7 +17,8 @@ struct ScenarioReader {
     ]
     private static let groupKeys =
         [
-            "name", "weight", "count", "arrival-rate", "reconnect", "lifetime", "ignore-unexpected", "flow", "work",
+            "name", "weight", "count", "arrival-rate", "reconnect", "lifetime", "ignore-unexpected", "replies", "flow",
+            "work",
         ] + targetKeys
 
     private static let groupCountMax = 100
@@ -229,6 +230,7 @@ struct ScenarioReader {
         case (let flow?, nil):
             var flowReader = FlowReader(group: name, place: reader.place, problems)
             flowReader.read(flow)
+            if let node = reader.value("replies") { flowReader.readReplies(node) }
             var plan = flowReader.plan
             plan.ignoresUnexpected = reader.flag("ignore-unexpected") ?? !plan.hasExpectations
             if let node = reader.value("lifetime") {
@@ -237,7 +239,7 @@ struct ScenarioReader {
             }
             return .script(plan)
         case (nil, let work?):
-            for key in ["ignore-unexpected", "lifetime"] where reader.value(key) != nil {
+            for key in ["ignore-unexpected", "lifetime", "replies"] where reader.value(key) != nil {
                 problems.add(reader.value(key) ?? work, "\(reader.place)\(key) is for groups with a flow; remove it")
             }
             return WorkReader.read(work, reader.place, problems) ?? .idle

@@ -56,7 +56,9 @@ extension ScenarioFile {
 
 extension ScriptPlan {
     fileprivate var words: [String] {
-        var lines: [String] = []
+        var lines = replies.map { reply in
+            "  whenever \(words(reply.conditions).joined(separator: " and ")) comes, \(words(.send(reply.send)))"
+        }
         var depth = 1
         for step in steps {
             if case .loopEnd = step {
@@ -91,15 +93,7 @@ extension ScriptPlan {
     }
 
     private func words(_ step: ExpectStep) -> String {
-        var parts = step.conditions.map { condition in
-            switch condition {
-            case .echo: "what was sent"
-            case .contains(let template): "a message with '\(words(template))'"
-            case .equals(let template): "'\(words(template))'"
-            case .matches(let index): "a match of \(patterns[index])"
-            case .json(let path, let template): "\(path) '\(words(template))'"
-            }
-        }
+        var parts = words(step.conditions)
         if parts.isEmpty { parts = ["any message"] }
         var text = "expect \(parts.joined(separator: " and ")) within \(Quantity.duration(step.timeoutSeconds))"
         for capture in step.captures { text += "; keep \(capture.path) as \(captureNames[capture.slot])" }
@@ -109,6 +103,18 @@ extension ScriptPlan {
         case .named(let index): text += "; measured as \(measureNames[index])"
         }
         return text
+    }
+
+    private func words(_ conditions: [ExpectStep.Condition]) -> [String] {
+        conditions.map { condition in
+            switch condition {
+            case .echo: "what was sent"
+            case .contains(let template): "a message with '\(words(template))'"
+            case .equals(let template): "'\(words(template))'"
+            case .matches(let index): "a match of \(patterns[index])"
+            case .json(let path, let template): "\(path) '\(words(template))'"
+            }
+        }
     }
 
     private func words(_ template: ScriptTemplate) -> String {
