@@ -86,33 +86,41 @@ enum Transport {
         #expect(words.split(separator: "\n").count { $0.hasPrefix("group ") } == 4)
     }
 
-    @Test("a file that is changed at random is read or refused, and never ends the program", arguments: 0..<400)
-    func mutations(seed: Int) throws {
-        var random = SplitMix(state: UInt64(seed))
-        let names = ["loadtest-example.yaml", "loadtest-phoenix.yaml"]
-        var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: Self.path(names[seed % 2]))))
-        let parts = [
-            "{{", "}}", "[", "{", ": ", "\n- ", "forever", "-1", "1e300", "\"", "&a ", "*a", "\u{0}", "{{random 1 2}}",
-            "\n",
-        ]
-        for _ in 0..<Int.random(in: 1...12, using: &random) {
-            let at = Int.random(in: 0..<bytes.count, using: &random)
-            switch Int.random(in: 0..<4, using: &random) {
-            case 0: bytes[at] = UInt8.random(in: 9...126, using: &random)
-            case 1: bytes.insert(contentsOf: (parts.randomElement(using: &random) ?? "").utf8, at: at)
-            case 2: bytes.removeSubrange(at..<min(at + Int.random(in: 1...40, using: &random), bytes.count))
-            default:
-                let end = min(at + Int.random(in: 1...80, using: &random), bytes.count)
-                bytes.insert(contentsOf: Array(bytes[at..<end]), at: Int.random(in: 0...bytes.count, using: &random))
+    @Test("a file that is changed at random is read or refused, and never ends the program", arguments: 0..<40)
+    func mutations(batch: Int) throws {
+        let files = try ["loadtest-example.yaml", "loadtest-phoenix.yaml"].map { name in
+            Array(try Data(contentsOf: URL(fileURLWithPath: Self.path(name))))
+        }
+        for seed in 50 * batch..<50 * (batch + 1) {
+            var random = SplitMix(state: UInt64(seed))
+            var bytes = files[seed % 2]
+            for _ in 0..<Int.random(in: 1...12, using: &random) { Self.mutate(&bytes, &random) }
+            do throws(ScenarioError) {
+                let file = try ScenarioFile(String(decoding: bytes, as: UTF8.self))
+                #expect(!file.words.isEmpty && file.plan.clientCount > 0, "seed \(seed)")
+            } catch {
+                #expect(!error.problems.isEmpty, "seed \(seed)")
+                #expect(error.problems.allSatisfy { !$0.description.contains("\n") }, "seed \(seed)")
             }
-            if bytes.isEmpty { bytes = [10] }
         }
-        do throws(ScenarioError) {
-            let file = try ScenarioFile(String(decoding: bytes, as: UTF8.self))
-            #expect(!file.words.isEmpty && file.plan.clientCount > 0, "seed \(seed)")
-        } catch {
-            #expect(!error.problems.isEmpty, "seed \(seed)")
-            #expect(error.problems.allSatisfy { !$0.description.contains("\n") }, "seed \(seed)")
+    }
+
+    private static let parts = [
+        "{{", "}}", "[", "{", ": ", "\n- ", "forever", "-1", "1e300", "\"", "&a ", "*a", "\u{0}", "{{random 1 2}}",
+        "\n",
+        "99999999999999999999", "<<: ", "? ", "!!binary ", "|\n",
+    ]
+
+    private static func mutate(_ bytes: inout [UInt8], _ random: inout SplitMix) {
+        let at = Int.random(in: 0..<bytes.count, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: bytes[at] = UInt8.random(in: 9...126, using: &random)
+        case 1: bytes.insert(contentsOf: (parts.randomElement(using: &random) ?? "").utf8, at: at)
+        case 2: bytes.removeSubrange(at..<min(at + Int.random(in: 1...40, using: &random), bytes.count))
+        default:
+            let end = min(at + Int.random(in: 1...80, using: &random), bytes.count)
+            bytes.insert(contentsOf: Array(bytes[at..<end]), at: Int.random(in: 0...bytes.count, using: &random))
         }
+        if bytes.isEmpty { bytes = [10] }
     }
 }

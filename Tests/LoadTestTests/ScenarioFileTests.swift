@@ -148,6 +148,16 @@ struct WrongFile: Sendable, CustomTestStringConvertible {
                 == "test.yaml: --set client: the file's `variables:` have no such name; did you mean clients?")
     }
 
+    @Test("variables do not make a file larger than memory")
+    func budget() {
+        let uses = String(repeating: "  - \"{{a}}\"\n", count: 17)
+        let text = "variables: {a: \(String(repeating: "x", count: 1 << 20))}\nfail-if:\n\(uses)"
+        let error = #expect(throws: ScenarioError.self) { try ScenarioFile(text) }
+        #expect(
+            error?.description
+                == "test.yaml:19:5: variables make the file larger than 16 MiB: it is no scenario file")
+    }
+
     @Test("a file that cannot be read is named with the reason")
     func missing() {
         let error = #expect(throws: ScenarioError.self) { try ScenarioFile(path: "/nowhere/x.yaml") }
@@ -220,7 +230,10 @@ private let wrongFiles: [WrongFile] = [
     WrongFile("- a", "test.yaml:1:1: the file is no section"), WrongFile("a: [", "is not YAML here"),
     WrongFile("clients: 1\nclients: 2", "clients is given more than once"),
     WrongFile("? [a]\n: b", "a key is a list or a section"),
-    WrongFile(String(repeating: "[", count: 5_000), "is nested too deep"),
+    WrongFile(String(repeating: "[", count: 5_000), "test.yaml:1:1001: is nested too deep"),
+    WrongFile(String(repeating: "- ", count: 500_000) + "a", "test.yaml:1:1001: is nested too deep"),
+    WrongFile("a: " + String(repeating: "[", count: 999) + String(repeating: "]", count: 999), "32 levels deep"),
+    WrongFile("a:\n " + String(repeating: "- ", count: 499) + "a", "32 levels deep"),
     WrongFile(
         "a: " + String(repeating: "[", count: 60) + String(repeating: "]", count: 60), "more than 32 levels deep"),
     WrongFile(

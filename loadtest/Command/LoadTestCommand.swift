@@ -87,9 +87,14 @@ func told<Result>(_ body: () async throws -> Result) async throws -> Result {
     do {
         return try await body()
     } catch {
-        let line = Array("loadtest: \(error)\n".utf8)
-        // Safe: the array's own bytes, with their count.
-        unsafe line.withUnsafeBytes { unsafe _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        warn("\(error)")
         throw ExitCode(1)
     }
+}
+
+/// Says something beside the report.
+func warn(_ message: String) {
+    let line = Array("loadtest: \(message)\n".utf8)
+    // Safe: the array's own bytes, with their count.
+    unsafe line.withUnsafeBytes { unsafe _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }

@@ -36,12 +36,24 @@ struct RunScenario: AsyncParsableCommand {
 
     mutating func run() async throws {
         let file = try await scenario.read()
+        for key in file.options.keys {
+            warn(
+                "\(scenario.file): \(key) is not in effect: a run of this program is one process, and judged by errors")
+        }
         // The file has the rest: a run reports as one of the command line does.
         var arguments = [file.plan.groups[0].target.urls[0]]
         if let serverPid { arguments += ["--server-pid", "\(serverPid)"] }
         if json { arguments.append("--json") }
         if quiet { arguments.append("--quiet") }
         try await CommonArguments.parse(arguments).run(file.plan)
+    }
+}
+
+extension ScenarioOptions {
+    /// Those that say something other than what is done anyway.
+    fileprivate var keys: [String] {
+        (workerCount ?? 1 > 1 ? ["workers"] : []) + (agents.isEmpty ? [] : ["agents"])
+            + (failIf.isEmpty ? [] : ["fail-if"])
     }
 }
 

@@ -85,18 +85,29 @@ extension YAMLNode {
         let message: String
     }
 
-    /// The parser is recursive: brackets that open and open would end it, and the program.
+    /// The parser is recursive: brackets that open and open, or a line of dashes, would end it, and the program.
     private static func deepLine(_ text: String) -> (line: Int, column: Int)? {
+        let levelCountMax = 1_000
         var (open, line, column) = (0, 1, 0)
+        // Each level of a block needs a column before the first word.
+        var isBeforeWord = true
         for byte in text.utf8 {
             column += 1
             switch byte {
-            case UInt8(ascii: "\n"): (line, column) = (line + 1, 0)
-            case UInt8(ascii: "["), UInt8(ascii: "{"): open += 1
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): open = max(open - 1, 0)
-            default: break
+            case UInt8(ascii: "\n"), UInt8(ascii: "\r"):
+                line += byte == UInt8(ascii: "\n") ? 1 : 0
+                (column, isBeforeWord) = (0, true)
+            case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "-"), UInt8(ascii: "?"), UInt8(ascii: ":"):
+                if isBeforeWord, column > levelCountMax { return (line, column) }
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                open += 1
+                isBeforeWord = false
+            case UInt8(ascii: "]"), UInt8(ascii: "}"):
+                open = max(open - 1, 0)
+                isBeforeWord = false
+            default: isBeforeWord = false
             }
-            if open > 1_000 { return (line, column) }
+            if open > levelCountMax { return (line, column) }
         }
         return nil
     }
