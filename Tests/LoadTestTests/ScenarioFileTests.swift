@@ -232,6 +232,7 @@ private let wrongFiles: [WrongFile] = [
     WrongFile("? [a]\n: b", "a key is a list or a section"),
     WrongFile(String(repeating: "[", count: 5_000), "test.yaml:1:1001: is nested too deep"),
     WrongFile(String(repeating: "- ", count: 500_000) + "a", "test.yaml:1:1001: is nested too deep"),
+    WrongFile("a:\u{85}" + String(repeating: "- ", count: 500_000) + "a", "is nested too deep"),
     WrongFile("a: " + String(repeating: "[", count: 999) + String(repeating: "]", count: 999), "32 levels deep"),
     WrongFile("a:\n " + String(repeating: "- ", count: 499) + "a", "32 levels deep"),
     WrongFile(

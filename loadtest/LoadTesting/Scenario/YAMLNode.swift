@@ -89,16 +89,20 @@ extension YAMLNode {
     private static func deepLine(_ text: String) -> (line: Int, column: Int)? {
         let levelCountMax = 1_000
         var (open, line, column) = (0, 1, 0)
-        // Each level of a block needs a column before the first word.
-        var isBeforeWord = true
+        // Each level of a block needs a column before the line's first word.
+        var (isBeforeWord, blankCount) = (true, 0)
         for byte in text.utf8 {
             column += 1
             switch byte {
             case UInt8(ascii: "\n"), UInt8(ascii: "\r"):
                 line += byte == UInt8(ascii: "\n") ? 1 : 0
-                (column, isBeforeWord) = (0, true)
+                (column, isBeforeWord, blankCount) = (0, true, 0)
             case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "-"), UInt8(ascii: "?"), UInt8(ascii: ":"):
-                if isBeforeWord, column > levelCountMax { return (line, column) }
+                blankCount += 1
+                if isBeforeWord, blankCount > levelCountMax { return (line, column) }
+            case 0x80...:
+                // Perhaps the end of one of Unicode's line breaks.
+                (isBeforeWord, blankCount) = (true, 0)
             case UInt8(ascii: "["), UInt8(ascii: "{"):
                 open += 1
                 isBeforeWord = false
