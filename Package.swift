@@ -80,7 +80,7 @@ let package = Package(
             dependencies: [
                 "CSSL", "CZlib", "Roost", "RoostIO", "RoostRuntime", "RoostWebSocket",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
-                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
             ],
             path: "loadtest/LoadTesting", swiftSettings: strict + switching),
         .executableTarget(

@@ -16,6 +16,16 @@ func check(_ value: Int, in range: ClosedRange<Int>, _ name: String) throws {
     }
 }
 
+/// A size of messages, or a distribution of sizes.
+func messageSize(_ text: String) throws -> SizeDistribution {
+    do { return try SizeDistribution(argument: text, name: "--size") } catch { throw ValidationError("\(error)") }
+}
+
+let sizeHelp: ArgumentHelp = """
+    Bytes of a message: 64, uniform:10:200, exponential:MEAN:MAX, lognormal:MEDIAN:SIGMA:MAX, choice:64=4,9=1. \
+    (default: 64)
+    """
+
 /// A number of something in each second.
 func checkRate(_ rate: Double, _ name: String) throws {
     guard rate > 0, rate <= 1e9 else { throw ValidationError("\(name) is \(rate); use more than 0, at most 1e9") }
@@ -23,10 +33,8 @@ func checkRate(_ rate: Double, _ name: String) throws {
 
 /// What tests whose clients send messages of one size ask for.
 struct MessageArguments: ParsableArguments {
-    @Option(name: .shortAndLong, help: "Bytes of a message.") var size = 64
+    @Option(name: .shortAndLong, help: sizeHelp, transform: messageSize) var size = SizeDistribution.fixed(64)
     @Flag(help: "Send text instead of binary messages.") var text = false
-
-    func validate() throws { try check(size, in: 0...(256 << 20), "--size") }
 }
 
 /// What tests with a schedule of messages ask for.
@@ -50,7 +58,7 @@ struct PaceArguments: ParsableArguments {
     func validate() throws { try check(inFlightMax, in: 1...1_000_000, "--in-flight-max") }
 
     func behaviour(_ rate: Double, _ messages: MessageArguments) -> Behaviour {
-        var plan = PacedPlan(ratePerSecond: rate, pacing: pacing, size: .fixed(messages.size), isText: messages.text)
+        var plan = PacedPlan(ratePerSecond: rate, pacing: pacing, size: messages.size, isText: messages.text)
         plan.awaitsAnswers = !noAnswer
         plan.inFlightMax = inFlightMax
         plan.seed = seed

@@ -16,8 +16,7 @@ struct Churn: PlanCommand {
 
     @OptionGroup var common: CommonArguments
     @Option(name: .shortAndLong, help: "Messages of each connection; 0: it only opens.") var messages = 1
-    @Option(name: .shortAndLong, help: "Bytes of a message.") var size = 64
-    @Flag(help: "Send text instead of binary messages.") var text = false
+    @OptionGroup var content: MessageArguments
     @Option(help: "How long a client stays away: 1, 500ms, 2m. (default: 0)", transform: seconds) var pause = 0.0
     @Option(help: "handshake: WebSocket's closing handshake. reset: the TCP connection is reset, and no port waits.")
     var ending = ChurnPlan.Ending.handshake
@@ -28,13 +27,12 @@ struct Churn: PlanCommand {
 
     func validate() throws {
         try check(messages, in: 0...1_000_000_000, "--messages")
-        try check(size, in: 0...(256 << 20), "--size")
         if pause != 0 { try checkSeconds(pause, "--pause") }
         try checkSeconds(duration, "--duration")
     }
 
     func makePlan() -> LoadPlan {
-        let churn = ChurnPlan(messageCount: messages, size: .fixed(size), isText: text, ending: ending)
+        let churn = ChurnPlan(messageCount: messages, size: content.size, isText: content.text, ending: ending)
         var plan = common.plan(.churn, .churn(churn))
         plan.groups[0].backoff = .pause(pause)
         plan.durationSeconds = duration

@@ -8,22 +8,20 @@ struct Echo: PlanCommand {
         abstract: "Closed loop: each connection keeps messages in flight; measures and checks each round trip.")
 
     @OptionGroup var common: CommonArguments
-    @Option(name: .shortAndLong, help: "Bytes of a message.") var size = 64
+    @OptionGroup var messages: MessageArguments
     @Option(name: [.customShort("k"), .long], help: "Messages that each connection keeps in flight.") var inFlight = 1
     @Option(name: .shortAndLong, help: "How long to measure: 90, 90s, 15m, 4h. (default: 10s)", transform: seconds)
     var duration = 10.0
     @Option(name: .shortAndLong, help: "How long to run before the measurement. (default: 1s)", transform: seconds)
     var warmup = 1.0
-    @Flag(help: "Send text instead of binary messages.") var text = false
 
     func validate() throws {
         try checkSeconds(duration, "--duration")
-        try check(size, in: 0...(256 << 20), "--size")
         try check(inFlight, in: 1...1_000_000, "--in-flight")
     }
 
     func makePlan() -> LoadPlan {
-        var plan = common.plan(.echo, .echo(EchoPlan(size: .fixed(size), inFlight: inFlight, isText: text)))
+        var plan = common.plan(.echo, .echo(EchoPlan(size: messages.size, inFlight: inFlight, isText: messages.text)))
         plan.durationSeconds = duration
         plan.warmupSeconds = max(warmup, 0)
         return plan

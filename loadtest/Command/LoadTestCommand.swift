@@ -11,7 +11,8 @@ struct LoadTestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "loadtest", abstract: "Loads a WebSocket server and reports what it did.", version: version,
         subcommands: planCommands.map { $0 as any ParsableCommand.Type } + [
-            Compare.self, Report.self, AgentCommand.self, WorkerProcessCommand.self, Conformance.self,
+            RunScenario.self, CheckScenario.self, Compare.self, Report.self, AgentCommand.self,
+            WorkerProcessCommand.self, Conformance.self,
         ])
 
     /// Those that make a plan and run it; `compare` runs them in turns.

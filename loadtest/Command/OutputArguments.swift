@@ -59,18 +59,21 @@ struct OutputArguments: ParsableArguments {
     private func document(_ record: RunRecord) -> String {
         var record = record
         record.commandLine = CommandLine.arguments
+        record.machine = .ofThisMachine()
         return RunDocument.json(record, toolVersion: LoadTestCommand.version)
     }
 
     private func finish(_ found: RunRecord, _ thresholds: [Threshold], _ own: (text: String, isGood: Bool)) throws {
         var record = found
         record.commandLine = CommandLine.arguments
+        record.machine = .ofThisMachine()
         let figures = RunFigures(record)
         let verdicts = thresholds.map { $0.verdict(figures) }
         if json {
             print(document(record))
         } else {
-            print(RunText.text(figures, verdicts: verdicts) + own.text, terminator: "")
+            let findings = record.findings.map { "  \($0)\n" }.joined()
+            print(RunText.text(figures, verdicts: verdicts) + findings + own.text, terminator: "")
         }
         try told {
             if let out { try OutputFile.write(document(record), to: out, for: "--out") }

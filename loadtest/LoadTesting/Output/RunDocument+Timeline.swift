@@ -8,14 +8,23 @@ struct ErrorDocument: Codable {
     let kind: String
     let count: Int
     let first_seconds: Double
+    let first_open: Int?
+    /// Left out where it is false.
+    let expected: Bool?
 
     init(_ error: TestError) {
         kind = error.kind
         count = error.count
         first_seconds = error.firstSeconds
+        first_open = error.firstOpenCount
+        expected = error.isExpected ? true : nil
     }
 
-    var error: TestError { TestError(kind: kind, count: count, firstSeconds: first_seconds) }
+    var error: TestError {
+        TestError(
+            kind: kind, count: count, firstSeconds: first_seconds, firstOpenCount: first_open,
+            isExpected: expected ?? false)
+    }
 }
 
 /// Counts that are zero are left out where intervals are many.
@@ -187,6 +196,8 @@ struct RunReader: Decodable {
         record.wasInterrupted = try container.decode(Bool.self, forKey: "interrupted")
         record.errors = try container.decode([ErrorDocument].self, forKey: "errors").map(\.error)
         record.warnings = try container.decode([String].self, forKey: "warnings")
+        record.commandLine = try container.decodeIfPresent([String].self, forKey: "command_line")
+        record.machine = try container.decodeIfPresent(MachineDescription.self, forKey: "machine")
         if let counts = try container.decodeIfPresent([String: Int].self, forKey: "generator_bytes") {
             guard let before = counts["before"], let after = counts["after"] else {
                 throw DecodingError.dataCorruptedError(

@@ -134,6 +134,8 @@ extension RunDocument {
             try container.encode(record.wasInterrupted, forKey: "interrupted")
             try container.encode(record.errors.map(ErrorDocument.init), forKey: "errors")
             try container.encode(record.warnings, forKey: "warnings")
+            try container.encodeIfPresent(record.commandLine, forKey: "command_line")
+            try container.encodeIfPresent(record.machine, forKey: "machine")
         }
 
         private func encodeFigures(_ container: inout Container) throws {

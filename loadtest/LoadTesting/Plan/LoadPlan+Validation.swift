@@ -12,6 +12,7 @@ extension LoadPlan {
         try Self.check("--hold", holdSeconds, 0...31_536_000)
         if let durationSeconds { try Self.check("--duration", durationSeconds, 0.001...31_536_000) }
         for group in groups { try group.validate() }
+        if clientCount == 0 { throw LoadTestError("--connections is 0; use 1...100000000") }
     }
 
     static func check<Value: Comparable>(
@@ -25,7 +26,8 @@ extension LoadPlan {
 
 extension ClientGroup {
     fileprivate func validate() throws(LoadTestError) {
-        try LoadPlan.check("--connections", clientCount, 1...100_000_000)
+        // A group without clients holds what a flow measures under a name.
+        try LoadPlan.check("--connections", clientCount, 0...100_000_000)
         if target.urls.isEmpty { throw LoadTestError("the group \(name) has no URL; give one") }
         try LoadPlan.check("--connect-timeout", target.connectTimeoutSeconds, 0.001...3_600)
         if let arrivalsPerSecond { try LoadPlan.check("--rate", arrivalsPerSecond, 0.001...10_000_000) }
@@ -43,6 +45,8 @@ extension ClientGroup {
         // The rest of a fan-out is looked at where the number of workers is known.
         case .publish(let plan), .subscribe(let plan):
             try LoadPlan.check("--size", plan.byteCount, 0...FanOutPlan.byteCountMax)
+        // Checked as it was read.
+        case .script: break
         case .idle: break
         }
     }

@@ -86,6 +86,7 @@ package enum Behaviour: Codable, Sendable, Equatable {
     case idle
     case publish(FanOutPlan)
     case subscribe(FanOutPlan)
+    case script(ScriptPlan)
 }
 
 /// A closed loop: the next message is sent when an answer has come.

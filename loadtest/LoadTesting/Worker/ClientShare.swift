@@ -18,6 +18,9 @@ final class ClientShare: @unchecked Sendable {  // as above
     let pattern: MessagePattern
     /// Of the run, shared by the shares of a group in this program.
     let board: GroupBoard
+    /// Of a group with a script; and where its named measurements go.
+    let script: ScriptProgram?
+    var measures: [ClientShare] = []
     var counters = Counters()
     /// Since they were last taken.
     var distributions = Distributions()
@@ -53,6 +56,7 @@ final class ClientShare: @unchecked Sendable {  // as above
         self.index = index
         self.errors = errors
         self.board = board
+        script = ScriptProgram.of(group)
         pattern = MessagePattern(byteCount: group.behaviour.byteCountMax)
     }
 
@@ -232,9 +236,24 @@ final class GroupBoard: Sendable {
     let fanOut: FanOutBoard?
     /// Cleared by nobody: the run goes to its end.
     let hasFailed = Atomic<Bool>(false)
+    /// The first sample of each kind of failure.
+    private let samples = Mutex<[String: String]>([:])
 
     init(_ group: ClientGroup, _ fanOuts: [String: FanOutBoard]) {
         fanOut = group.behaviour.fanOut.flatMap { fanOuts[$0.name] }
+    }
+
+    /// The failure with what it was seen in first.
+    func withSample(of failure: String, _ sample: String?) -> String {
+        guard let sample else { return failure }
+        let first = withoutPreemption {
+            samples.withLock { samples in
+                if let known = samples[failure] { return known }
+                samples[failure] = sample
+                return sample
+            }
+        }
+        return "\(failure); the first was '\(first)'"
     }
 }
 
@@ -247,6 +266,7 @@ extension Behaviour {
         case .churn(let plan): plan.size.byteCountMax
         case .idle: 0
         case .publish(let plan), .subscribe(let plan): plan.byteCount
+        case .script(let plan): plan.generatedByteCountMax
         }
     }
 }

@@ -25,6 +25,7 @@ struct EndpointFactory {
         case .idle: try make(IdleClient.self)
         case .publish: try make(PublishClient.self)
         case .subscribe: try make(SubscribeClient.self)
+        case .script: try make(ScriptClient.self)
         }
     }
 
@@ -68,6 +69,7 @@ extension Behaviour {
         case .churn(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: 1)
         case .idle: break
         case .publish(let plan), .subscribe(let plan): limits.take(plan)
+        case .script(let plan): limits.makeRoom(for: max(plan.byteCountMax, 16 << 20), inFlight: 1)
         }
         return limits
     }

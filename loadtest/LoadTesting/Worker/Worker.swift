@@ -92,6 +92,9 @@ final class Worker: Sendable {
         self.connectors = connectors
         await onEachScheduler { [shares, connectors] scheduler in
             for (row, connectors) in zip(shares, connectors) { row[scheduler].connector = connectors[scheduler] }
+            for share in shares.map({ $0[scheduler] }) {
+                share.measures = share.script?.plan.measureGroups.map { shares[$0][scheduler] } ?? []
+            }
         }
     }
 

@@ -23,7 +23,7 @@ enum PlanWords {
         return text + "."
     }
 
-    private static func words(_ behaviour: Behaviour) -> String {
+    static func words(_ behaviour: Behaviour) -> String {
         switch behaviour {
         case .idle: "hold their connections and send nothing"
         case .echo(let plan):
@@ -33,6 +33,8 @@ enum PlanWords {
             "send \(plan.isText ? "text" : "binary") messages of \(words(plan.size)), "
                 + "\(PlotUnit.significant(plan.ratePerSecond)) in each second together (\(plan.pacing.rawValue))"
                 + (plan.awaitsAnswers ? ", whether or not answers come" : ", and expect no answers")
+        case .script(let plan):
+            plan.hasExpectations ? "play a flow of steps and check what comes" : "play a flow of steps"
         case .publish(let plan):
             "publish \(plan.isText ? "text" : "binary") messages of \(Format.bytes(plan.byteCount)), "
                 + words(plan.pace)
@@ -63,7 +65,7 @@ enum PlanWords {
         }
     }
 
-    private static func words(_ backoff: Backoff) -> String {
+    static func words(_ backoff: Backoff) -> String {
         switch backoff {
         case .constant(let seconds): "after \(self.seconds(seconds))"
         case .pause(let seconds): seconds > 0 ? "after \(self.seconds(seconds))" : "at once"

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import Roost
+internal import RoostRuntime
+
+/// A group's flow, ready to run: what its clients on one scheduler share.
+final class ScriptProgram {
+    let plan: ScriptPlan
+    let hasExpectations: Bool
+    private let patterns: [Regex<AnyRegexOutput>?]
+
+    init(_ plan: ScriptPlan) {
+        self.plan = plan
+        hasExpectations = plan.hasExpectations
+        patterns = plan.patterns.map { try? Regex($0) }
+    }
+
+    /// Nil where the group does something else.
+    static func of(_ group: ClientGroup) -> ScriptProgram? {
+        guard case .script(let plan) = group.behaviour else { return nil }
+        return ScriptProgram(plan)
+    }
+
+    /// Whether a part of `bytes` is what the pattern describes.
+    func matches(_ index: Int, _ bytes: Span<UInt8>) -> Bool {
+        guard let pattern = patterns[index] else { return false }
+        // Safe: copied within the call.
+        let text = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+        return text.contains(pattern)
+    }
+}
+
+extension ScriptTemplate {
+    /// What the places of a template are filled with.
+    struct Values {
+        var client: Int
+        var attempt: Int
+        var sequence: Int
+        /// By slot; nil: not captured yet.
+        var captured: [[UInt8]?]
+    }
+
+    /// Appends the message. False where a value was not captured yet.
+    func append(to bytes: inout [UInt8], _ values: borrowing Values, _ random: inout SplitMix) -> Bool {
+        for piece in pieces {
+            switch piece {
+            case .literal(let literal): bytes += literal
+            case .client: Self.append(values.client, to: &bytes)
+            case .attempt: Self.append(values.attempt, to: &bytes)
+            case .sequence: Self.append(values.sequence, to: &bytes)
+            case .milliseconds: Self.append(Int(WallClock.secondsSince1970 * 1_000), to: &bytes)
+            case .random(let least, let most): Self.append(Int.random(in: least...most, using: &random), to: &bytes)
+            case .uuid: Self.appendUUID(to: &bytes, &random)
+            case .captured(let slot):
+                guard let value = values.captured[slot] else { return false }
+                bytes += value
+            }
+        }
+        return true
+    }
+
+    private static func append(_ number: Int, to bytes: inout [UInt8]) {
+        if number < 0 { bytes.append(UInt8(ascii: "-")) }
+        var rest = number.magnitude
+        let start = bytes.count
+        repeat {
+            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        bytes[start...].reverse()
+    }
+
+    private static func appendUUID(to bytes: inout [UInt8], _ random: inout SplitMix) {
+        // Version 4, variant 10 (RFC 9562 §5.4).
+        let high = random.next() & ~0xF000 | 0x4000
+        let low = random.next() & ~(0xC0 << 56) | (0x80 << 56)
+        for (index, word) in [high, low].enumerated() {
+            for nibble in 0..<16 {
+                if index == 0 ? nibble == 8 || nibble == 12 : nibble == 0 || nibble == 4 {
+                    bytes.append(UInt8(ascii: "-"))
+                }
+                let value = UInt8(truncatingIfNeeded: word >> UInt64(60 - 4 * nibble)) & 0xF
+                bytes.append(value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10)
+            }
+        }
+    }
+}
+
+extension ThinkTime {
+    func seconds(_ random: inout SplitMix) -> Double {
+        switch self {
+        case .constant(let seconds): return seconds
+        case .uniform(let least, let most): return Double.random(in: least...most, using: &random)
+        case .exponential(let mean, let most): return min(random.exponential() * mean, most)
+        case .lognormal(let median, let sigma, let most): return min(median * exp(sigma * random.normal()), most)
+        case .choice(let times):
+            var left = Double.random(in: 0..<1, using: &random) * times.reduce(0) { $0 + $1.weight }
+            for time in times {
+                left -= time.weight
+                if left < 0 { return time.seconds }
+            }
+            return times.last?.seconds ?? 0
+        }
+    }
+}
+
+extension ClientShare {
+    /// Counts what went wrong at a step of the flow. The first sample in this program is part of the kind: so each
+    /// message that differs is no kind of its own.
+    func noteFailure(at line: Int, _ what: String, sample: String? = nil) {
+        let place = line > 0 ? "\(group.name), line \(line): \(what)" : "\(group.name): \(what)"
+        errors.add(board.withSample(of: place, sample))
+    }
+}
+
+/// Comparisons of messages.
+enum ByteText {
+    static func areEqual(_ first: Span<UInt8>, _ second: Span<UInt8>) -> Bool {
+        first.count == second.count && isPart(second, of: first, at: 0)
+    }
+
+    static func contains(_ bytes: Span<UInt8>, _ part: Span<UInt8>) -> Bool {
+        guard !part.isEmpty else { return true }
+        guard part.count <= bytes.count else { return false }
+        let first = part[0]
+        for offset in 0...bytes.count - part.count
+        where bytes[offset] == first && isPart(part, of: bytes, at: offset) {
+            return true
+        }
+        return false
+    }
+
+    /// There are enough bytes from `offset` on.
+    private static func isPart(_ part: Span<UInt8>, of bytes: Span<UInt8>, at offset: Int) -> Bool {
+        guard !part.isEmpty else { return true }
+        // Safe: the caller has checked the counts; both are looked at within the call only.
+        return unsafe bytes.withUnsafeBytes { bytes in
+            unsafe part.withUnsafeBytes { part in
+                let start = unsafe bytes.baseAddress! + offset
+                return unsafe memcmp(start, part.baseAddress!, part.count) == 0
+            }
+        }
+    }
+}
