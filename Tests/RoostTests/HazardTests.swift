@@ -131,6 +131,26 @@ extension ServerTests {
             }
         }
 
+        @Test("hazard 3: what came while a process's message was handled, put by or left undecoded, stays in order")
+        func waitingInReceive() async throws {
+            let probe = Probe()
+            try await withServer(script(probe) { $0.waitingByteCountMax = 4_096 }, schedulers: 1) { server in
+                let client = try RawClient(server)
+                #expect(try client.ask("register") == "registered")
+                for _ in 0..<10 {
+                    probe.addresses[0].send("wait")
+                    #expect(try client.receive() == .text("waiting"))
+                    // Read in one go, and more than may be put by: the pong leaves when that has been done.
+                    let texts = (0..<300).map { "m\($0) " + String(repeating: "x", count: 50) }
+                    try client.send(([Frame.ping("now")] + texts.map { Frame.text($0) }).flatMap(\.encoded))
+                    #expect(try client.receive() == .pong("now"))
+                    probe.addresses[0].send("go")
+                    #expect(try client.receive() == .text("done wait"))
+                    #expect(try client.texts(300) == texts)
+                }
+            }
+        }
+
         @Test("hazard 3: a client that goes on sending to a waiting callback is not read without end")
         func waitingIsNotRead() async throws {
             let probe = Probe()

@@ -125,6 +125,8 @@ extension ConnectionRef {
             if process.hasMessages { try receiveMessages(process, scheduler) }
             if state.timerDeadline <= scheduler.now { try timePassed(process, scheduler) }
             if state.flags.isDisjoint(with: .isSlowed) {
+                // One of these callbacks has waited: what was put by meanwhile comes before what was left undecoded.
+                if state.flags.contains(.hasWaiting) { continue }
                 if unsafe state.readBuffer != nil {
                     try decode(process, scheduler)
                 } else if state.flags.contains(.hasBacklog) {
