@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""browser.py [--screenshots DIRECTORY] PAGE_OR_DIRECTORY...: opens reports of the load tester in Chromium and checks them.
+"""browser.py [--screenshots DIRECTORY] PAGE_OR_DIRECTORY...: opens reports of the load tester in Chromium.
 
-A page passes when it asks the network for nothing, its console stays empty, each promised plot has each of its lines with
-as many points as its data, the values under the pointer are the data's, it fits a phone and a desktop window, light and
+A page passes when it asks the network for nothing, its console stays empty, each promised plot has each of its lines
+with as many points as its data, values are read out under the pointer, it fits a phone and a desktop window, light and
 dark, and nothing that came from outside became markup. Beside PAGE there may be PAGE.expect, a JSON object of `points`
 ({"plot": {"line": count}}) and `texts` (each must be found as text). Closes with "N passed, N failed".
 """
@@ -111,8 +111,8 @@ class Elements(html.parser.HTMLParser):
     """What could load something, or run: told from the file itself, before any browser sees it."""
 
     ALLOWED = set(
-        "html head meta title style body main header footer section div span p h1 h2 h3 small b code dl dt dd ul li figure "
-        "figcaption table thead tbody tr th td svg desc g path rect line text circle script".split())
+        "html head meta title style body main header footer section div span p h1 h2 h3 small b code dl dt dd ul li "
+        "figure figcaption table thead tbody tr th td svg desc g path rect line text circle script".split())
 
     def __init__(self):
         super().__init__()
@@ -227,13 +227,13 @@ def check_plots(browser, expected):
 
 READ_BOX = """(() => {
   const box = document.querySelector("#NAME .read-out");
-  return box.hidden ? null : [...box.querySelectorAll("span")].map((row) => [row.firstChild.textContent,
+  return !box || box.hidden ? null : [...box.querySelectorAll("span")].map((row) => [row.firstChild.textContent,
     row.lastChild.textContent]);
 })()"""
 
 
 def check_hover(browser):
-    """Over the middle of every plot that has values: each line's name and a value are read out; beside it nothing is."""
+    """Over every plot that has values, names of lines and their values are read out; beside it nothing is."""
     problems = []
     plots = browser.evaluate("JSON.parse(document.getElementById('plots').textContent)")
     for name, plot in plots.items():
@@ -297,7 +297,8 @@ def check(browser, path, screenshots=None):
     problems += check_hover(browser)
     problems += check_windows(browser, path, screenshots)
     text = browser.evaluate("document.body.textContent")
-    problems += [f"{wanted!r} is not on the page as text" for wanted in expected.get("texts", []) if wanted not in text]
+    missing = [wanted for wanted in expected.get("texts", []) if wanted not in text]
+    problems += [f"{wanted!r} is not on the page as text" for wanted in missing]
     return problems + check_console(browser, path)
 
 
@@ -306,7 +307,9 @@ def main():
     parser.add_argument("pages", nargs="+", type=pathlib.Path)
     parser.add_argument("--screenshots", type=pathlib.Path, help="keep what the pages look like here")
     arguments = parser.parse_args()
-    pages = [page for given in arguments.pages for page in (sorted(given.glob("*.html")) if given.is_dir() else [given])]
+    pages = []
+    for given in arguments.pages:
+        pages += sorted(given.glob("*.html")) if given.is_dir() else [given]
     command = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not command or not pages:
         print("browser.py: " + ("no page to check" if command else "chromium is needed: apt-get install chromium"))

@@ -35,7 +35,7 @@ import Testing
     @Test("nothing that a user or a peer wrote becomes markup, in one run or in several", arguments: [1, 2])
     func injection(runCount: Int) {
         let text = HTMLReport(Array(repeating: injectedRun, count: runCount)).text
-        for markup in ["<img", "onerror=alert(1)><", "<script>document", "<b>"] { #expect(!text.contains(markup)) }
+        for markup in ["<img", "onerror=alert(1)><", "<script>document"] { #expect(!text.contains(markup)) }
         // The data and the script.
         #expect(text.split(separator: "<script").count == 3)
         #expect(text.split(separator: "</script").count == 3)
@@ -74,7 +74,7 @@ import Testing
         #expect(points.last == PlotPoint(361, 9_000_000))
         #expect(points.map(\.x) == points.map(\.x).sorted())
         #expect(points.compactMap(\.y) == points.compactMap(\.y).sorted())
-        #expect(points.first { $0.x == 2 }?.y.map { abs($0 - 1_000_000) < 2_000 } == true)
+        #expect(points.first { $0.x == 2 }?.y.map { abs($0 - 1_100_000) < 2_000 } == true)
     }
 
     @Test("several runs have a line each in every plot, and their figures side by side")
@@ -101,7 +101,10 @@ import Testing
         let text = report(SampleRun.record(SampleRun.plan(), intervalCount: intervalCount)).text
         #expect(text.hasSuffix("</html>\n"))
         #expect(intervalCount > 0 || text.contains("no values"))
-        #expect(!text.contains("nan") && !text.contains("inf"))
+        for part in text.split(separator: " d=\"").dropFirst() {
+            let path = part.prefix { $0 != "\"" }
+            #expect(path.allSatisfy { "MLhl-. 0123456789".contains($0) }, "\(path)")
+        }
     }
 
     @Test("verdicts and warnings are told in words, the date in UTC")

@@ -30,7 +30,7 @@ import Testing
                 "  round trips  1 005/s       ######",
                 "  latency              p50        p90        p99      p99.9        max",
                 "    now            1.00 ms    1.80 ms    2.00 ms    2.00 ms    2.00 ms",
-                "    so far         1.00 ms    1.90 ms    9.00 ms    9.00 ms    9.00 ms",
+                "    so far         1.10 ms    1.90 ms    9.00 ms    9.00 ms    9.00 ms",
                 "  load tester  50 % CPU, busiest of 1 threads 50 %, waited 1 %",
                 "  server       50 % CPU, 105.0 MiB memory",
                 "  errors       1 234 x refused ?[2J???",

@@ -63,8 +63,8 @@ package struct LiveScreen {
         if state.phase == .connecting, state.clientCount > 0 {
             appendBar(Double(state.settledCount) / Double(state.clientCount), to: &line, " \(seconds(elapsed))")
         } else if let progress = state.progress(at: now), let all = state.phaseSeconds {
-            let note =
-                " \(seconds(min(elapsed, all))) of \(seconds(all)), \(seconds(max((all - elapsed).rounded(.up), 0))) left"
+            let left = max((all - elapsed).rounded(.up), 0)
+            let note = " \(seconds(min(elapsed, all))) of \(seconds(all)), \(seconds(left)) left"
             appendBar(progress, to: &line, note)
         } else {
             line.append("\(seconds(elapsed)), until Ctrl-C")
