@@ -151,6 +151,27 @@ extension ServerTests {
             }
         }
 
+        @Test("a client that never stops sending does not keep other processes' messages from its handler")
+        func messagesHaveTheirTurn() async throws {
+            let probe = Probe()
+            try await withServer(script(probe), schedulers: 1) { server in
+                let client = try RawClient(server)
+                #expect(try client.ask("register") == "registered")
+                let count = 300_000
+                let frames = Array(repeating: Frame.binary([1, 2, 3, 4]).encoded, count: count).flatMap { $0 }
+                // Safe: one task writes, the other reads.
+                nonisolated(unsafe) let sender = client
+                let sending = Task.detached { try sender.send(frames) }
+                #expect(try client.receive().payload == [1, 2, 3, 4])
+                probe.addresses[0].send("register")
+                var echoCount = 1
+                while try client.receive().string != "registered" { echoCount += 1 }
+                #expect(echoCount < count, "the message came when the client had stopped")
+                while echoCount < count { _ = try client.receive(); echoCount += 1 }
+                try await sending.value
+            }
+        }
+
         @Test("hazard 3: a client that goes on sending to a waiting callback is not read without end")
         func waitingIsNotRead() async throws {
             let probe = Probe()

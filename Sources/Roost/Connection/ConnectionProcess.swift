@@ -124,9 +124,9 @@ extension ConnectionRef {
             if state.extras != nil { try deliverWaiting(process, scheduler) }
             if process.hasMessages { try receiveMessages(process, scheduler) }
             if state.timerDeadline <= scheduler.now { try timePassed(process, scheduler) }
+            // Put by meanwhile, while a callback waited or others had their turn: it comes before what is undecoded.
+            if state.flags.contains(.hasWaiting), !state.flags.contains(.isHeldByRoom) { continue }
             if state.flags.isDisjoint(with: .isSlowed) {
-                // One of these callbacks has waited: what was put by meanwhile comes before what was left undecoded.
-                if state.flags.contains(.hasWaiting) { continue }
                 if unsafe state.readBuffer != nil {
                     try decode(process, scheduler)
                 } else if state.flags.contains(.hasBacklog) {
