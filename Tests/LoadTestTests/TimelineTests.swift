@@ -5,125 +5,131 @@ import LoadTesting
 import Roost
 import Testing
 
-@Suite struct TimelineTests {
-    /// SplitMix64, so that a failure can be replayed from the seed that it prints.
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
+extension TrafficTests {
+    @Suite struct TimelineTests {
+        /// SplitMix64, so that a failure can be replayed from the seed that it prints.
+        private struct Seeded: RandomNumberGenerator {
+            var state: UInt64
 
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
-    }
-
-    private func measure(_ random: inout Seeded) -> GroupMeasure {
-        var measure = GroupMeasure()
-        for (_, path) in Counters.all { measure.counters[keyPath: path] = Int.random(in: 0...1_000, using: &random) }
-        // Small histograms: the test makes thousands.
-        for (_, path) in Distributions.all {
-            measure.distributions[keyPath: path] = NanosecondHistogram(
-                highestTrackableValue: 1 << 13, numberOfSignificantValueDigits: .three)
-            for _ in 0..<Int.random(in: 0...3, using: &random) {
-                measure.distributions[keyPath: path].record(UInt64.random(in: 0...(1 << 13), using: &random))
+            mutating func next() -> UInt64 {
+                state &+= 0x9E37_79B9_7F4A_7C15
+                var z = state
+                z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+                z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+                return z ^ (z >> 31)
             }
         }
-        return measure
-    }
 
-    private struct Totals: Equatable {
-        var counters: Counters
-        var values: [[UInt64]]
+        private func measure(_ random: inout Seeded) -> GroupMeasure {
+            var measure = GroupMeasure()
+            for (_, path) in Counters.all {
+                measure.counters[keyPath: path] = Int.random(in: 0...1_000, using: &random)
+            }
+            // Small histograms: the test makes thousands.
+            for (_, path) in Distributions.all {
+                measure.distributions[keyPath: path] = NanosecondHistogram(
+                    highestTrackableValue: 1 << 13, numberOfSignificantValueDigits: .three)
+                for _ in 0..<Int.random(in: 0...3, using: &random) {
+                    measure.distributions[keyPath: path].record(UInt64.random(in: 0...(1 << 13), using: &random))
+                }
+            }
+            return measure
+        }
 
-        init(_ measure: GroupMeasure) {
-            counters = measure.counters
-            values = Distributions.all.map { _, path in
-                measure.distributions[keyPath: path].recordedValues().flatMap { [$0.value, $0.count] }
+        private struct Totals: Equatable {
+            var counters: Counters
+            var values: [[UInt64]]
+
+            init(_ measure: GroupMeasure) {
+                counters = measure.counters
+                values = Distributions.all.map { _, path in
+                    measure.distributions[keyPath: path].recordedValues().flatMap { [$0.value, $0.count] }
+                }
             }
         }
-    }
 
-    @Test("however long the run, the timeline is bounded and its totals are exact", arguments: [1, 2, 3] as [UInt64])
-    func coarsening(seed: UInt64) {
-        var random = Seeded(state: seed)
-        var record = RunRecord(
-            plan: .short(.soak, .of("ws://h/", 1, .idle), .of("ws://h/", 1, .idle)), startedAt: 0)
-        var expected = [Phase: [GroupMeasure]]()
-        var seconds = 0.0
-        // Steps are as long as the timeline says at the time.
-        while seconds < 2_500 {
-            let phase: Phase =
-                seconds < 3 ? .connecting : seconds < 40 ? .warmup : seconds < 2_490 ? .measuring : .ending
-            let groups = [measure(&random), measure(&random)]
-            for (index, group) in groups.enumerated() {
-                expected[phase, default: [GroupMeasure(), GroupMeasure()]][index].add(group)
+        @Test(
+            "however long the run, the timeline is bounded and its totals are exact", arguments: [1, 2, 3] as [UInt64])
+        func coarsening(seed: UInt64) {
+            var random = Seeded(state: seed)
+            var record = RunRecord(
+                plan: .short(.soak, .of("ws://h/", 1, .idle), .of("ws://h/", 1, .idle)), startedAt: 0)
+            var expected = [Phase: [GroupMeasure]]()
+            var seconds = 0.0
+            // Steps are as long as the timeline says at the time.
+            while seconds < 2_500 {
+                let phase: Phase =
+                    seconds < 3 ? .connecting : seconds < 40 ? .warmup : seconds < 2_490 ? .measuring : .ending
+                let groups = [measure(&random), measure(&random)]
+                for (index, group) in groups.enumerated() {
+                    expected[phase, default: [GroupMeasure(), GroupMeasure()]][index].add(group)
+                }
+                let length = record.plan.intervalSeconds
+                let end = seconds + length
+                record.append(
+                    Interval(
+                        phase: phase, startSeconds: seconds, seconds: length, groups: groups,
+                        open: [Int(end), 2 * Int(end)],
+                        usage: [SchedulerUsage(cpuShare: 0.25, waitShare: 0.5)], server: ServerSample(cpuSeconds: end)))
+                seconds = end
+                #expect(record.intervals.count < RunRecord.intervalCountMax)
             }
-            let length = record.plan.intervalSeconds
-            let end = seconds + length
+            #expect(record.intervals.count > RunRecord.intervalCountMax / 4, "seed \(seed)")
+            #expect(record.plan.intervalSeconds == 8)
+            for phase in Phase.allCases {
+                var sum = [GroupMeasure(), GroupMeasure()]
+                for interval in record.intervals where interval.phase == phase {
+                    for (index, group) in interval.groups.enumerated() { sum[index].add(group) }
+                }
+                #expect(sum.map(Totals.init) == (expected[phase] ?? sum).map(Totals.init), "seed \(seed), \(phase)")
+            }
+            #expect(record.measuredSeconds >= 2_440 && record.measuredSeconds <= 2_460)
+            checkOrder(record, until: seconds)
+        }
+
+        /// Intervals follow each other without a gap, in the order of their phases, and end with what was last.
+        private func checkOrder(_ record: RunRecord, until end: Double) {
+            var time = 0.0
+            for interval in record.intervals {
+                #expect(interval.startSeconds == time)
+                time += interval.seconds
+                #expect(interval.open == [Int(time), 2 * Int(time)])
+                #expect(interval.server?.cpuSeconds == time)
+                #expect(interval.usage == [SchedulerUsage(cpuShare: 0.25, waitShare: 0.5)])
+            }
+            #expect(time == end)
+            let phases = record.intervals.map { Phase.allCases.firstIndex(of: $0.phase)! }
+            #expect(phases == phases.sorted())
+        }
+
+        @Test("neighbours of different phases stay apart, whatever they are")
+        func phasesStayApart() {
+            var record = RunRecord(plan: .short(.soak, .of("ws://h/", 1, .idle)), startedAt: 0)
+            for step in 0..<(2 * RunRecord.intervalCountMax) {
+                record.append(
+                    Interval(
+                        phase: step % 2 == 0 ? .warmup : .measuring, startSeconds: Double(step), seconds: 1,
+                        groups: [GroupMeasure()], open: [0], usage: [], server: nil))
+            }
+            #expect(record.intervals.count == 2 * RunRecord.intervalCountMax)
+        }
+
+        @Test("a histogram of a stored interval takes larger values too")
+        func compactedHistogramGrows() {
+            var record = RunRecord(plan: .short(.soak, .of("ws://h/", 1, .idle)), startedAt: 0)
+            var measure = GroupMeasure()
+            measure.distributions.latency.record(1_000)
             record.append(
                 Interval(
-                    phase: phase, startSeconds: seconds, seconds: length, groups: groups,
-                    open: [Int(end), 2 * Int(end)],
-                    usage: [SchedulerUsage(cpuShare: 0.25, waitShare: 0.5)], server: ServerSample(cpuSeconds: end)))
-            seconds = end
-            #expect(record.intervals.count < RunRecord.intervalCountMax)
+                    phase: .measuring, startSeconds: 0, seconds: 1, groups: [measure], open: [0], usage: [], server: nil
+                ))
+            var stored = record.intervals[0].groups[0].distributions.latency
+            var larger = Distributions.empty()
+            larger.record(3_000_000_000_000)
+            stored.add(larger)
+            #expect(stored.totalCount == 2)
+            #expect(record.intervals[0].groups[0].distributions.lag.totalCount == 0)
         }
-        #expect(record.intervals.count > RunRecord.intervalCountMax / 4, "seed \(seed)")
-        #expect(record.plan.intervalSeconds == 8)
-        for phase in Phase.allCases {
-            var sum = [GroupMeasure(), GroupMeasure()]
-            for interval in record.intervals where interval.phase == phase {
-                for (index, group) in interval.groups.enumerated() { sum[index].add(group) }
-            }
-            #expect(sum.map(Totals.init) == (expected[phase] ?? sum).map(Totals.init), "seed \(seed), \(phase)")
-        }
-        #expect(record.measuredSeconds >= 2_440 && record.measuredSeconds <= 2_460)
-        checkOrder(record, until: seconds)
-    }
-
-    /// Intervals follow each other without a gap, in the order of their phases, and end with what was last.
-    private func checkOrder(_ record: RunRecord, until end: Double) {
-        var time = 0.0
-        for interval in record.intervals {
-            #expect(interval.startSeconds == time)
-            time += interval.seconds
-            #expect(interval.open == [Int(time), 2 * Int(time)])
-            #expect(interval.server?.cpuSeconds == time)
-            #expect(interval.usage == [SchedulerUsage(cpuShare: 0.25, waitShare: 0.5)])
-        }
-        #expect(time == end)
-        let phases = record.intervals.map { Phase.allCases.firstIndex(of: $0.phase)! }
-        #expect(phases == phases.sorted())
-    }
-
-    @Test("neighbours of different phases stay apart, whatever they are")
-    func phasesStayApart() {
-        var record = RunRecord(plan: .short(.soak, .of("ws://h/", 1, .idle)), startedAt: 0)
-        for step in 0..<(2 * RunRecord.intervalCountMax) {
-            record.append(
-                Interval(
-                    phase: step % 2 == 0 ? .warmup : .measuring, startSeconds: Double(step), seconds: 1,
-                    groups: [GroupMeasure()], open: [0], usage: [], server: nil))
-        }
-        #expect(record.intervals.count == 2 * RunRecord.intervalCountMax)
-    }
-
-    @Test("a histogram of a stored interval takes larger values too")
-    func compactedHistogramGrows() {
-        var record = RunRecord(plan: .short(.soak, .of("ws://h/", 1, .idle)), startedAt: 0)
-        var measure = GroupMeasure()
-        measure.distributions.latency.record(1_000)
-        record.append(
-            Interval(
-                phase: .measuring, startSeconds: 0, seconds: 1, groups: [measure], open: [0], usage: [], server: nil))
-        var stored = record.intervals[0].groups[0].distributions.latency
-        var larger = Distributions.empty()
-        larger.record(3_000_000_000_000)
-        stored.add(larger)
-        #expect(stored.totalCount == 2)
-        #expect(record.intervals[0].groups[0].distributions.lag.totalCount == 0)
     }
 }
 
@@ -139,7 +145,7 @@ private final class CheckpointObserver: RunObserver {
     func finish() {}
 }
 
-extension TimelineTests {
+extension TrafficTests.TimelineTests {
     @Test("a run hands out what it has found so far, so that a run that is killed leaves something")
     func checkpoints() async throws {
         let server = try await TestServer.start([Route("/echo") { _ in EchoHandler() }])

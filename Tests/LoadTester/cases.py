@@ -9,7 +9,7 @@ import traceback
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Integration"))
 import harness  # noqa: E402
 
-MODULES = ["proofs"]
+MODULES = ["proofs", "reports", "workers", "agents", "interrupts", "remedies", "comparisons"]
 
 
 def main():

@@ -46,88 +46,92 @@ private final class FakeWorker: WorkerLink {
     func stop(timeoutSeconds: Double) {}
 }
 
-@Suite struct WorkerSetTests {
-    @Test("workers are added up")
-    func sums() async throws {
-        let workers = [FakeWorker("one"), FakeWorker("two")]
-        workers[0].opened.store(3, ordering: .relaxed)
-        let set = WorkerSet(workers, groupCount: 1)
-        let status = try await set.status()
-        #expect(
-            status
-                == WorkerStatus(clientCount: 20, settledCount: 3, openCount: 3, failedCount: 2, isDeserted: false))
-        let snapshot = await set.snapshot()
-        #expect(snapshot.groups[0].counters.opened == 3)
-        #expect(snapshot.groups[0].distributions.latency.totalCount == 2)
-        #expect(snapshot.usage.count == 2 && snapshot.ownByteCount == 200)
-        #expect(snapshot.errors == [TestError(kind: "refused", count: 4, firstSeconds: 1)])
-        try await set.tell(.begin)
-        #expect(workers.allSatisfy { $0.told.withLock { $0 } == [.begin] })
-        #expect(set.workerCount == 2)
-    }
-
-    @Test("a lost worker is named, and what it had counted stays")
-    func loss() async throws {
-        let workers = [FakeWorker("one"), FakeWorker("two")]
-        for worker in workers { worker.opened.store(5, ordering: .relaxed) }
-        let set = WorkerSet(workers, groupCount: 1)
-        _ = await set.snapshot()
-        workers[1].isLost.store(true, ordering: .relaxed)
-        workers[0].opened.store(6, ordering: .relaxed)
-        await #expect(throws: LoadTestError("two was lost")) { _ = try await set.status() }
-        await #expect(throws: LoadTestError("two was lost")) { try await set.tell(.end) }
-        #expect(workers[0].told.withLock { $0 } == [.end], "the other is told all the same")
-        for _ in 0..<2 {
+extension TrafficTests {
+    @Suite struct WorkerSetTests {
+        @Test("workers are added up")
+        func sums() async throws {
+            let workers = [FakeWorker("one"), FakeWorker("two")]
+            workers[0].opened.store(3, ordering: .relaxed)
+            let set = WorkerSet(workers, groupCount: 1)
+            let status = try await set.status()
+            #expect(
+                status
+                    == WorkerStatus(clientCount: 20, settledCount: 3, openCount: 3, failedCount: 2, isDeserted: false))
             let snapshot = await set.snapshot()
-            #expect(snapshot.groups[0].counters.opened == 11)
-            #expect(snapshot.groups[0].counters.open == 6, "its connections have ended")
-            #expect(snapshot.usage.count == 2)
-            #expect(snapshot.errors.map(\.kind) == ["refused", "two was lost"])
-            #expect(snapshot.errors.map(\.count) == [4, 1])
+            #expect(snapshot.groups[0].counters.opened == 3)
+            #expect(snapshot.groups[0].distributions.latency.totalCount == 2)
+            #expect(snapshot.usage.count == 2 && snapshot.ownByteCount == 200)
+            #expect(snapshot.errors == [TestError(kind: "refused", count: 4, firstSeconds: 1)])
+            try await set.tell(.begin)
+            #expect(workers.allSatisfy { $0.told.withLock { $0 } == [.begin] })
+            #expect(set.workerCount == 2)
         }
-    }
 
-    @Test("parts of a place have its clients, each once", arguments: [1, 2, 5], [1, 3, 4])
-    func parts(count: Int, parts: Int) {
-        for clientCount in [0, 1, 7, 60, 61] {
-            let places = (0..<count).flatMap { index in
-                (0..<parts).map { WorkerPlace(index: index, count: count).part($0, of: parts) }
+        @Test("a lost worker is named, and what it had counted stays")
+        func loss() async throws {
+            let workers = [FakeWorker("one"), FakeWorker("two")]
+            for worker in workers { worker.opened.store(5, ordering: .relaxed) }
+            let set = WorkerSet(workers, groupCount: 1)
+            _ = await set.snapshot()
+            workers[1].isLost.store(true, ordering: .relaxed)
+            workers[0].opened.store(6, ordering: .relaxed)
+            await #expect(throws: LoadTestError("two was lost")) { _ = try await set.status() }
+            await #expect(throws: LoadTestError("two was lost")) { try await set.tell(.end) }
+            #expect(workers[0].told.withLock { $0 } == [.end], "the other is told all the same")
+            for _ in 0..<2 {
+                let snapshot = await set.snapshot()
+                #expect(snapshot.groups[0].counters.opened == 11)
+                #expect(snapshot.groups[0].counters.open == 6, "its connections have ended")
+                #expect(snapshot.usage.count == 2)
+                #expect(snapshot.errors.map(\.kind) == ["refused", "two was lost"])
+                #expect(snapshot.errors.map(\.count) == [4, 1])
             }
-            #expect(Set(places.map(\.index)) == Set(0..<count * parts))
-            #expect(places.allSatisfy { $0.count == count * parts })
-            #expect(places.reduce(0) { $0 + $1.share(of: clientCount) } == clientCount)
         }
-    }
 
-    @Test("cores are read as they are written", arguments: [("1", [1]), ("1-3", [1, 2, 3]), ("4,0-1,1", [4, 0, 1])])
-    func cores(text: String, cores: [Int]) throws { #expect(try CoreSet.parse(text) == cores) }
-
-    @Test("what names no cores is refused", arguments: ["", "x", "3-1", "1-", "-1", "1,,2", "1-2-3", "1024", "0x1"])
-    func wrongCores(text: String) {
-        #expect(throws: LoadTestError("--cores is '\(text)'; write it as 1, 1-3 or 0,2,4-6")) {
-            try CoreSet.parse(text)
+        @Test("parts of a place have its clients, each once", arguments: [1, 2, 5], [1, 3, 4])
+        func parts(count: Int, parts: Int) {
+            for clientCount in [0, 1, 7, 60, 61] {
+                let places = (0..<count).flatMap { index in
+                    (0..<parts).map { WorkerPlace(index: index, count: count).part($0, of: parts) }
+                }
+                #expect(Set(places.map(\.index)) == Set(0..<count * parts))
+                #expect(places.allSatisfy { $0.count == count * parts })
+                #expect(places.reduce(0) { $0 + $1.share(of: clientCount) } == clientCount)
+            }
         }
-    }
 
-    @Test("each core has one worker where there are enough, else each worker one core")
-    func coreShares() {
-        #expect((0..<2).map { CoreSet.share([0, 1, 2, 3, 4], $0, of: 2) } == [[0, 2, 4], [1, 3]])
-        #expect((0..<3).map { CoreSet.share([5, 6], $0, of: 3) } == [[5], [6], [5]])
-        #expect((0..<2).map { CoreSet.share([5, 6], $0, of: 2) } == [[5], [6]])
-        #expect(CoreSet.share([], 0, of: 3) == [])
-    }
+        @Test(
+            "cores are read as they are written", arguments: [("1", [1]), ("1-3", [1, 2, 3]), ("4,0-1,1", [4, 0, 1])])
+        func cores(text: String, cores: [Int]) throws { #expect(try CoreSet.parse(text) == cores) }
 
-    @Test("the fastest round trip tells the offset, and half of it the doubt")
-    func clock() {
-        let samples = [
-            ClockSample(asked: 1_000, theirs: 9_000_500, answered: 3_000),
-            ClockSample(asked: 5_000, theirs: 9_004_100, answered: 5_201),
-            ClockSample(asked: 8_000, theirs: 9_008_000, answered: 9_000),
-        ]
-        let offset = ClockOffset(samples)
-        #expect(offset?.nanoseconds == 5_100 - 9_004_100)
-        #expect(offset?.uncertaintyNanoseconds == 101)
-        #expect(ClockOffset([]) == nil)
-        #expect(ClockOffset([ClockSample(asked: 10, theirs: 4, answered: 10)])?.nanoseconds == 6)
+        @Test(
+            "what names no cores is refused", arguments: ["", "x", "3-1", "1-", "-1", "1,,2", "1-2-3", "1024", "0x1"])
+        func wrongCores(text: String) {
+            #expect(throws: LoadTestError("--cores is '\(text)'; write it as 1, 1-3 or 0,2,4-6")) {
+                try CoreSet.parse(text)
+            }
+        }
+
+        @Test("each core has one worker where there are enough, else each worker one core")
+        func coreShares() {
+            #expect((0..<2).map { CoreSet.share([0, 1, 2, 3, 4], $0, of: 2) } == [[0, 2, 4], [1, 3]])
+            #expect((0..<3).map { CoreSet.share([5, 6], $0, of: 3) } == [[5], [6], [5]])
+            #expect((0..<2).map { CoreSet.share([5, 6], $0, of: 2) } == [[5], [6]])
+            #expect(CoreSet.share([], 0, of: 3) == [])
+        }
+
+        @Test("the fastest round trip tells the offset, and half of it the doubt")
+        func clock() {
+            let samples = [
+                ClockSample(asked: 1_000, theirs: 9_000_500, answered: 3_000),
+                ClockSample(asked: 5_000, theirs: 9_004_100, answered: 5_201),
+                ClockSample(asked: 8_000, theirs: 9_008_000, answered: 9_000),
+            ]
+            let offset = ClockOffset(samples)
+            #expect(offset?.nanoseconds == 5_100 - 9_004_100)
+            #expect(offset?.uncertaintyNanoseconds == 101)
+            #expect(ClockOffset([]) == nil)
+            #expect(ClockOffset([ClockSample(asked: 10, theirs: 4, answered: 10)])?.nanoseconds == 6)
+        }
     }
 }

@@ -36,12 +36,12 @@ extension ClientGroup {
 }
 
 extension LoadPlan {
-    /// For a short test: one scheduler, no warm-up, a fifth of a second.
+    /// For a short test: one scheduler, no warm-up, half a second or so.
     static func short(_ scenario: Scenario, _ groups: ClientGroup...) -> LoadPlan {
         var plan = LoadPlan(scenario, groups: groups)
         plan.schedulerCount = 1
         plan.warmupSeconds = 0
-        plan.durationSeconds = 0.2
+        plan.durationSeconds = 0.6
         // Of no matter where all is answered; a busy machine may need it.
         plan.endTimeoutSeconds = 60
         return plan

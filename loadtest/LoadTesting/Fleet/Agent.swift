@@ -13,7 +13,7 @@ package final class Agent: Sendable {
     /// Connections at a time; further ones are closed unheard.
     private static let sessionCountMax = 16
     /// What somebody who has not shown the token may take for a message.
-    private static let greetingSeconds = 5.0
+    private static let greetingSeconds = 15.0
     /// How long a coordinator waits for the end of the run before its own.
     private static let turnSeconds = 2.0
 

@@ -7,7 +7,7 @@ internal import RoostRuntime
 
 /// The coordinator's way to an agent.
 enum AgentLink {
-    private static let timeoutSeconds = 5.0
+    private static let timeoutSeconds = 15.0
 
     /// Connects, checks that both have the same token and build, and compares the clocks.
     static func connect(_ text: String, _ token: RunToken) async throws(LoadTestError) -> Remote {

@@ -110,7 +110,7 @@ package final class LoadRun {
         let deadline = ContinuousClock.now + .seconds(plan.endTimeoutSeconds)
         let wasInterrupted = Interrupt.isRequested
         var status = try await workers.status()
-        while status.openCount > 0, ContinuousClock.now < deadline, wasInterrupted || !Interrupt.isRequested {
+        while status.connectionCount > 0, ContinuousClock.now < deadline, wasInterrupted || !Interrupt.isRequested {
             try await pause()
             status = try await workers.status()
         }

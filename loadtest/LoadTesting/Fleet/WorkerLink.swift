@@ -8,18 +8,22 @@ package struct WorkerStatus: Codable, Sendable, Equatable {
     package var openCount: Int
     /// Attempts that failed.
     package var failedCount: Int
+    /// Connections that are being opened, are open or are closing.
+    package var connectionCount = 0
     /// Clients that have lost an open connection, once or more often.
     package var lostCount = 0
     /// All have begun, none has a connection, and none comes back.
     package var isDeserted: Bool
 
     package init(
-        clientCount: Int, settledCount: Int, openCount: Int, failedCount: Int, lostCount: Int = 0, isDeserted: Bool
+        clientCount: Int, settledCount: Int, openCount: Int, failedCount: Int, connectionCount: Int = 0,
+        lostCount: Int = 0, isDeserted: Bool
     ) {
         self.clientCount = clientCount
         self.settledCount = settledCount
         self.openCount = openCount
         self.failedCount = failedCount
+        self.connectionCount = connectionCount
         self.lostCount = lostCount
         self.isDeserted = isDeserted
     }

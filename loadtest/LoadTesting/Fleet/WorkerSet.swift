@@ -45,6 +45,7 @@ package final class WorkerSet: WorkerLink {
             sum.settledCount += status.settledCount
             sum.openCount += status.openCount
             sum.failedCount += status.failedCount
+            sum.connectionCount += status.connectionCount
             sum.lostCount += status.lostCount
             sum.isDeserted = sum.isDeserted && status.isDeserted
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import FoundationEssentials
+internal import Glibc
 
 /// Files that reports are read from and written to.
 package enum OutputFile {
@@ -22,11 +23,25 @@ package enum OutputFile {
 
     /// Replaces the file in one step: whoever reads it meanwhile finds the old one, whole.
     package static func write(_ text: String, to path: String, for option: String) throws(LoadTestError) {
-        do {
-            try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
-        } catch {
-            throw LoadTestError("\(option) \(path) could not be written: \(error)")
+        let fresh = "\(path).\(getpid()).new"
+        let descriptor = unsafe open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw failure(option, path) }
+        var isWritten = true
+        var bytes = Array(text.utf8)[...]
+        while isWritten, !bytes.isEmpty {
+            // Safe: the slice's own bytes, with their count.
+            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count >= 0 { bytes = bytes.dropFirst(count) } else if errno != EINTR { isWritten = false }
         }
+        guard isWritten, close(descriptor) == 0, unsafe rename(fresh, path) == 0 else {
+            let failure = failure(option, path)
+            unsafe _ = unlink(fresh)
+            throw failure
+        }
+    }
+
+    private static func failure(_ option: String, _ path: String) -> LoadTestError {
+        LoadTestError("\(option) \(path) could not be written: \(unsafe String(cString: strerror(errno)))")
     }
 
     package static func read(_ path: String) throws(LoadTestError) -> String {

@@ -8,7 +8,7 @@ extension LoadPlan {
         try Self.check("--connecting", connectingCountMax, 1...1_000_000)
         try Self.check("--warmup", warmupSeconds, 0...86_400)
         try Self.check("--end-timeout", endTimeoutSeconds, 0...86_400)
-        try Self.check("--interval", intervalSeconds, 0.1...3_600)
+        try Self.check("--interval", intervalSeconds, 0.01...3_600)
         try Self.check("--hold", holdSeconds, 0...31_536_000)
         if let durationSeconds { try Self.check("--duration", durationSeconds, 0.001...31_536_000) }
         for group in groups { try group.validate() }

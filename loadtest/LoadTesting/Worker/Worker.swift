@@ -183,7 +183,8 @@ final class Worker: Sendable {
                 : plan.groups.reduce(0) { $0 + place.share(of: $1.clientCount) },
             settledCount: settledCount,
             openCount: sum { $0.openedCount.load(ordering: .relaxed) - $0.endedCount.load(ordering: .relaxed) },
-            failedCount: failedCount, lostCount: sum { $0.lostClientCount.load(ordering: .relaxed) },
+            failedCount: failedCount, connectionCount: client.connectionCount,
+            lostCount: sum { $0.lostClientCount.load(ordering: .relaxed) },
             isDeserted: hasStartedAll.load(ordering: .relaxed) && client.connectionCount == 0
                 && plan.groups.allSatisfy { $0.backoff == nil })
     }

@@ -1,0 +1,120 @@
+"""What a run leaves behind: JSON, a histogram log, a page, an exit status."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import browser
+import knowingly
+from harness import Daemon, case, equal
+from loadtester import call, start
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def kept(directory, name, *arguments):
+    """Runs an echo test that leaves everything behind; the files' paths."""
+    paths = {part: os.path.join(directory, f"{name}.{part}") for part in ("json", "hlog", "html")}
+    out, err = call(
+        "echo", *arguments, "-c", 5, "--duration", 1.2, "--warmup", 0.3, "--out", paths["json"], "--hlog",
+        paths["hlog"], "--report", paths["html"], status=0,
+    )
+    assert "p99.99" in out, out
+    return paths
+
+
+@case("a run's histogram log, read by HdrHistogram's own package, says what its JSON says; its page opens")
+def files():
+    with Daemon() as daemon, tempfile.TemporaryDirectory() as directory:
+        paths = kept(directory, "one", f"{daemon.url}/echo", "--server-pid", daemon.process.pid)
+        subprocess.run(
+            [sys.executable, os.path.join(HERE, "histogram_log.py"), paths["json"], paths["hlog"]], check=True,
+            timeout=120,
+        )
+        subprocess.run(
+            [sys.executable, os.path.join(HERE, "browser.py"), paths["html"]], check=True, timeout=300,
+            stdout=subprocess.DEVNULL,
+        )
+        found = json.load(open(paths["json"]))
+        assert found["round_trips"] > 0 and found["server_cpu_seconds"] > 0, found
+
+
+@case("two kept runs are compared, as text and as a page; what is no report is named")
+def comparison():
+    with Daemon() as daemon, tempfile.TemporaryDirectory() as directory:
+        one = kept(directory, "one", f"{daemon.url}/echo")
+        two = kept(directory, "two", f"{daemon.url}/echo", "-k", 8)
+        page = os.path.join(directory, "both.html")
+        out, _ = call("report", one["json"], two["json"], "--report", page, status=0)
+        assert "one.json" in out and "two.json" in out and "%" in out, out
+        subprocess.run(
+            [sys.executable, os.path.join(HERE, "browser.py"), page], check=True, timeout=300,
+            stdout=subprocess.DEVNULL,
+        )
+        wrong = os.path.join(directory, "wrong.json")
+        with open(wrong, "w") as file:
+            file.write('{"version": 1}')
+        _, err = call("report", wrong, status=1)
+        assert wrong in err, err
+        _, err = call("report", os.path.join(directory, "none.json"), status=1)
+        assert "none.json" in err, err
+
+
+@case("a condition that holds makes the exit status 1, one that does not leaves it 0, a wrong one is refused before the run")
+def conditions():
+    with Daemon() as daemon:
+        test = ("echo", f"{daemon.url}/echo", "-c", 2, "--duration", 0.5, "--warmup", 0)
+        call(*test, "--fail-if", "p99>1h", "--fail-if", "errors>0", status=0)
+        out, _ = call(*test, "--fail-if", "rate>1", "--fail-if", "errors>0", status=1)
+        assert "rate>1" in out, out
+        _, err = call(*test, "--fail-if", "p99>>5ms", status=1)
+        assert "p99>>5ms" in err, err
+        _, err = call(*test, "--out", "/nowhere/at/all.json", status=1)
+        assert "/nowhere/at" in err, err
+
+
+@case("a scenario file runs as it is checked, with conditions of its own")
+def scenario():
+    with Daemon() as daemon, tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(
+            f"""
+target: {daemon.url}/echo
+duration: 1s
+warmup: 0s
+fail-if: ["errors>0"]
+clients: 6
+groups:
+  - name: talkers
+    weight: 2
+    flow:
+      - repeat: forever
+        steps:
+          - send: "hello {{{{client}}}} {{{{seq}}}}"
+          - expect: echo
+            measure: talk
+          - think: {{exponential: 20ms}}
+  - name: holders
+    weight: 1
+    work: idle
+"""
+        )
+        file.flush()
+        out, err = call("check", file.name)
+        assert "talkers" in out, (out, err)
+        out, err = call("run", file.name, "--json", "--quiet", status=0)
+        found = json.loads(out)
+        equal([group["name"] for group in found["groups"]][:2], ["talkers", "holders"])
+        equal(found["errors"], [])
+        assert found["round_trips"] > 0
+
+
+@case("without a terminal a run tells how it goes in plain lines")
+def lines():
+    with knowingly.WrongEcho(number=10**9) as server:
+        process = start("echo", server.url, "-c", 2, "--duration", 2, "--warmup", 0)
+        out, err = process.communicate(timeout=60)
+        equal(process.returncode, 0)
+        assert "\x1b" not in err and "\r" not in err, repr(err)
+        assert len(err.splitlines()) >= 2, err
