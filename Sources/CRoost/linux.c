@@ -31,7 +31,8 @@ int roost_accept(int listener, void *address, uint32_t *length) {
 }
 
 // Absent from C libraries older than glibc 2.35.
-extern int epoll_pwait2(int, struct epoll_event *, int, const struct timespec *, const sigset_t *) __attribute__((weak));
+extern int epoll_pwait2(int, struct epoll_event *, int, const struct timespec *, const sigset_t *)
+    __attribute__((weak));
 
 int roost_epoll_wait(int epoll, struct epoll_event *events, int count_max, int64_t nanoseconds) {
   static _Atomic bool is_missing;

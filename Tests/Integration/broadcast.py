@@ -14,7 +14,8 @@ def members(daemon, room, count, **options):
 def rooms(daemon):
     """The figures of rooms, by the end of their names."""
     found = ledger.metrics(daemon.address)
-    return {name.removeprefix("roost_room"): value for (name, _), value in found.items() if name.startswith("roost_room")}
+    rooms = {name: value for (name, _), value in found.items() if name.startswith("roost_room")}
+    return {name.removeprefix("roost_room"): value for name, value in rooms.items()}
 
 
 def joined(daemon, count):

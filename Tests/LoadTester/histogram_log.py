@@ -86,7 +86,7 @@ def compare_groups(report, lines):
             total = empty()
             for tag, start, histogram in lines:
                 phase = phases[min(phases, key=lambda seconds: abs(seconds - start))]
-                if tag == tag_of(group["name"], name) and (name == "connect" or phase == "measuring"):
+                if tag == tag_of(group["name"], name) and (name == "connect" or phase in ("measuring", "ending")):
                     total.add(histogram)
             yield from compare_summary(f"{group['name']}.{name} of the log", total, summary)
             decoded = HdrHistogram.decode(summary["histogram"])

@@ -144,6 +144,6 @@ def ports():
     equal(code, 1, out + err)
     assert "5 will not connect; use 3 or more" in err, err
     assert re.search(r"cannot connect to \S+ from 127\.0\.0\.[23]", out) and "no local port is left" in out, out
-    code, out, err = narrow("-c", "25", "--source-address", "127.0.0.2", "127.0.0.3", "127.0.0.4")
+    code, out, err = narrow("-c", "25", "--quiet", "--source-address", "127.0.0.2", "127.0.0.3", "127.0.0.4")
     equal(code, 0, out + err)
     equal(err, "")

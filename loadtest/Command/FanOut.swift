@@ -77,8 +77,10 @@ struct FanOutArguments: ParsableArguments {
             """, valueName: "text"))
     var publishTemplate: String?
     @Option(
-        help:
-            "Time between the last connection and the first message, for the server to join clients to rooms. (default: 100ms)",
+        help: """
+            Time between the last connection and the first message, for the server to join clients to rooms. \
+            (default: 100ms)
+            """,
         transform: seconds)
     var settle = 0.1
     @Option(

@@ -64,6 +64,9 @@ struct CommonArguments: ParsableArguments {
     @Option(help: "Seconds a connection may take to open; also 500ms, 1m. (default: 10)", transform: seconds)
     var connectTimeout =
         10.0
+    @Option(help: "How long the last answers are waited for; also 500ms, 1m. (default: 5)", transform: seconds)
+    var endTimeout = 5.0
+    @Option(help: "Length of a step of the timeline: 1, 100ms. (default: 1)", transform: seconds) var interval = 1.0
     @Option(help: "Connection attempts under way at one time.") var connecting = 1_000
     @Option(help: "The server's process id, where it is on this machine: reports its CPU time and memory.")
     var serverPid: Int32?
@@ -104,6 +107,8 @@ struct CommonArguments: ParsableArguments {
     func apply(to plan: inout LoadPlan) {
         plan.schedulerCount = schedulers
         plan.connectingCountMax = connecting
+        plan.endTimeoutSeconds = endTimeout
+        plan.intervalSeconds = interval
     }
 
     /// Runs a plan, reports, and ends the program: with 1 where there were errors, or the scenario's own report, which

@@ -437,8 +437,8 @@ static inline int roost_epoll_modify(int epoll, int fd, uint32_t events, uint64_
   return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
 }
 static inline int roost_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); }
-// Waits for events, at most `nanoseconds`; -1: without end (epoll_pwait2(2)). Rounds up to milliseconds where the kernel is
-// older than Linux 5.11, or a sandbox does not know the call.
+// Waits for events, at most `nanoseconds`; -1: without end (epoll_pwait2(2)). Rounds up to milliseconds where the
+// kernel is older than Linux 5.11, or a sandbox does not know the call.
 int roost_epoll_wait(int epoll, struct epoll_event *_Nonnull events, int count_max, int64_t nanoseconds);
 // Cores that this program may run on (sched_getaffinity(2)).
 int roost_core_count(void);

@@ -424,8 +424,8 @@ extension ConnectionRef {
         if Int(extras.waiting.count) >= route.limits.waitingByteCountMax { state.flags.insert(.isPaused) }
     }
 
-    /// Hands the handler what was put by, oldest first. What is put by meanwhile is left for the next time: a client that
-    /// never stops sending does not keep messages of processes and timers from their turn.
+    /// Hands the handler what was put by, oldest first. What is put by meanwhile is left for the next time: a client
+    /// that never stops sending does not keep messages of processes and timers from their turn.
     func deliverWaiting(_ process: ProcessRef, _ scheduler: SchedulerRef) throws {
         guard let extras = state.extras else { return }
         while state.phase == .open, !process.isExiting, !state.flags.contains(.isHeldByRoom) {

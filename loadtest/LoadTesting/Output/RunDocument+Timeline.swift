@@ -70,9 +70,11 @@ struct HistogramDocument: Codable {
         } catch let error as HistogramCodecError {
             throw refuse("\(error)")
         }
-        // Only then can it be added to others.
-        guard HistogramSlots.Layout(histogram) == HistogramSlots.Layout(Distributions.empty()),
-            histogram.highestTrackableValue == Distributions.valueMax
+        // Only then can it be added to others. A stored one reaches as far as its values do.
+        let ours = Distributions.empty()
+        guard histogram.lowestDiscernibleValue == ours.lowestDiscernibleValue,
+            histogram.numberOfSignificantValueDigits == ours.numberOfSignificantValueDigits,
+            histogram.highestTrackableValue <= Distributions.valueMax
         else { throw refuse("the histogram has other limits or another precision than those of loadtest") }
     }
 
