@@ -82,9 +82,11 @@ $(BENCH)/loadgen: $(LOADGEN_SOURCES) Benchmarks/loadgen.h | deps
 	@mkdir -p $(BENCH)
 	$(CC) -O2 -Wall -Wextra -Werror -o $@ $(LOADGEN_SOURCES) -lssl -lcrypto -lz
 
-install: deps ## install roost into PREFIX (/usr/local) and its configuration into SYSCONFDIR (/etc)
+install: deps ## install roost and loadtest into PREFIX (/usr/local) and its configuration into SYSCONFDIR (/etc)
 	swift build $(RELEASE) --product roost
+	swift build $(RELEASE) --product loadtest
 	install -D -m 755 $(ROOST) $(DESTDIR)$(PREFIX)/bin/roost
+	install -D -m 755 .build/release/loadtest $(DESTDIR)$(PREFIX)/bin/loadtest
 	[ -e $(DESTDIR)$(SYSCONFDIR)/roost/roost.yaml ] || \
 	    install -D -m 644 config/roost.yaml $(DESTDIR)$(SYSCONFDIR)/roost/roost.yaml
 
