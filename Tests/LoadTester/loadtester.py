@@ -1,19 +1,11 @@
 """The load tester as a process: what it prints, how it ends."""
 
 import json
-import os
 import subprocess
 
+from tester import binary
+
 DEADLINE = 120  # seconds that a run may take in all before it counts as hung
-
-
-def binary():
-    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-    choices = [os.environ.get("LOADTEST"), f"{root}/.build/release/loadtest", f"{root}/.build/debug/loadtest"]
-    for choice in choices:
-        if choice and os.access(choice, os.X_OK):
-            return os.path.abspath(choice)
-    raise SystemExit("loadtest is not built: run `swift build --product loadtest` first, or set LOADTEST")
 
 
 def command(*arguments):

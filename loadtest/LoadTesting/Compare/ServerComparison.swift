@@ -21,17 +21,18 @@ package struct ServerComparison: Sendable {
             perSecond = record.measuredSeconds > 0 ? completed / record.measuredSeconds : 0
             p50Nanoseconds = Double(latency.valueAtPercentile(50))
             p99Nanoseconds = Double(latency.valueAtPercentile(99))
-            if let seconds = record.measuredServerSeconds, seconds > 0 { perServerSecond = completed / seconds }
+            perServerSecond = RunFigures(record).server.completedPerCPUSecond
             errors = record.errors
         }
     }
 
     package static let scenarios: [Scenario] = [.echo, .rate, .fanout, .churn]
-    private static let metrics: [(name: String, unit: String, value: @Sendable (Figures) -> Double?)] = [
-        ("throughput", "per_second", { $0.perSecond }), ("p50", "p50_ns", { $0.p50Nanoseconds }),
-        ("p99", "p99_ns", { $0.p99Nanoseconds }),
-        ("per second of server CPU", "per_server_second", { $0.perServerSecond }),
-    ]
+    private static let metrics:
+        [(name: String, unit: String, kind: RatioEstimate.Kind, value: @Sendable (Figures) -> Double?)] = [
+            ("throughput", "per_second", .rate, { $0.perSecond }),
+            ("p50", "p50_ns", .duration, { $0.p50Nanoseconds }), ("p99", "p99_ns", .duration, { $0.p99Nanoseconds }),
+            ("per second of server CPU", "per_server_second", .rate, { $0.perServerSecond }),
+        ]
 
     package private(set) var a: [Figures] = []
     package private(set) var b: [Figures] = []
@@ -76,18 +77,20 @@ package struct ServerComparison: Sendable {
 
     package var errors: [TestError] { TestError.merged((a + b).map(\.errors)) }
 
-    private func comparison(_ value: (Figures) -> Double?) -> RoundComparison? {
+    private func estimate(_ value: (Figures) -> Double?) -> RatioEstimate? {
         let first = a.compactMap(value)
         let second = b.compactMap(value)
         guard first.count == a.count, second.count == b.count else { return nil }
-        return RoundComparison(a: first, b: second)
+        return RatioEstimate(first, second)
     }
 
     package var text: String {
         guard !a.isEmpty else { return "compare: no round was completed\n" }
         var text = "compare, \(a.count) rounds\n"
         for metric in Self.metrics {
-            if let comparison = comparison(metric.value) { text += "  \(comparison.sentence(metric.name))\n" }
+            if let estimate = estimate(metric.value) {
+                text += "  \(metric.name): \(estimate.sentence(metric.kind, a: "A", b: "B"))\n"
+            }
         }
         return text + ReportParts.ending(nil, errors)
     }
@@ -104,13 +107,14 @@ package struct ServerComparison: Sendable {
             ])
         }
         let ratios = Self.metrics.map { metric -> (String, JSONValue) in
-            guard let comparison = comparison(metric.value) else { return (metric.unit, .null) }
+            guard let estimate = estimate(metric.value) else { return (metric.unit, .null) }
             return (
                 metric.unit,
                 .object([
-                    ("b_over_a", .number(comparison.ratio)), ("low", comparison.low.map { .number($0) } ?? .null),
-                    ("high", comparison.high.map { .number($0) } ?? .null),
-                    ("is_decided", .boolean(comparison.isDecided)),
+                    ("b_over_a", .number(estimate.ratio)),
+                    ("low", estimate.interval.map { .number($0.lowerBound) } ?? .null),
+                    ("high", estimate.interval.map { .number($0.upperBound) } ?? .null),
+                    ("is_decided", .boolean(estimate.isDifference)),
                 ])
             )
         }
@@ -118,16 +122,5 @@ package struct ServerComparison: Sendable {
             ("rounds", .array(rounds)), ("ratios", .object(ratios)), ("was_interrupted", .boolean(wasInterrupted)),
         ]
         return JSONValue.object(members).description + "\n"
-    }
-}
-
-extension RunRecord {
-    /// CPU time of the server's process while it was measured.
-    var measuredServerSeconds: Double? {
-        let samples = intervals.indices.filter { intervals[$0].phase == .measuring }
-        guard let first = samples.first, first > 0, let before = intervals[first - 1].server,
-            let after = samples.last.flatMap({ intervals[$0].server })
-        else { return nil }
-        return after.cpuSeconds - before.cpuSeconds
     }
 }

@@ -66,13 +66,21 @@ struct PageFigures {
     }
 
     var openedCount: Int { whole.reduce(0) { $0 + $1.counters.opened } }
+    /// A phase ends with a step that may be as short as it likes: too few things happened in it for a figure.
+    private var drawn: [Interval] {
+        let long = record.intervals.filter { $0.seconds >= record.plan.intervalSeconds / 3 }
+        return long.isEmpty ? record.intervals : long
+    }
+
     var openCountMax: Int { record.intervals.map { $0.open.reduce(0, +) }.max() ?? 0 }
 
     // MARK: Over time
 
     /// An interval's values stand at its end.
-    func timeline(_ value: (Interval) -> Double?) -> [PlotPoint] {
-        Thinning.thinned(record.intervals.map { PlotPoint($0.startSeconds + $0.seconds, value($0)) })
+    func timeline(_ value: (Interval) -> Double?) -> [PlotPoint] { timeline(drawn, value) }
+
+    private func timeline(_ intervals: [Interval], _ value: (Interval) -> Double?) -> [PlotPoint] {
+        Thinning.thinned(intervals.map { PlotPoint($0.startSeconds + $0.seconds, value($0)) })
     }
 
     func latency(_ percentile: Double, group: Int? = nil) -> [PlotPoint] {
@@ -87,8 +95,9 @@ struct PageFigures {
 
     func rate(_ path: KeyPath<Counters, Int>) -> [PlotPoint] { timeline { $0.seconds > 0 ? $0.rate(path) : nil } }
 
+    /// Of every step, however short: no failure is left out.
     func count(_ path: KeyPath<Counters, Int>) -> [PlotPoint] {
-        timeline { interval in
+        timeline(record.intervals) { interval in
             // At the end every connection is meant to end.
             if interval.phase == .ending { return nil }
             return Double(interval.groups.reduce(0) { $0 + $1.counters[keyPath: path] })
