@@ -12,13 +12,14 @@ from servers import BenchError, generate
 
 CONNECTIONS, SIZE, IN_FLIGHT = 100, 64, (1, 16)
 IDLE_CONNECTIONS, IDLE_WORKERS = 19_000, (1, 4)
+MANY_CONNECTIONS, MANY_PROCESSES = 250_000, 14  # as many servers: a process may hold 20,000 descriptors
 SOURCES = ["127.0.0.1", "127.0.0.2"]  # one address has ports for 28,000 connections at most
 
 
-def run(server, test, *options, seconds):
+def run(server, test, *options, seconds, others=()):
     """Runs `loadtest` on the generator's core and returns its report."""
-    line = ["taskset", "-c", servers.GENERATOR_CORE, servers.LOADTEST, test, f"ws://127.0.0.1:{server.port}/echo",
-            "--json", "--quiet", *options]
+    urls = [f"ws://127.0.0.1:{each.port}/echo" for each in (server, *others)]
+    line = ["taskset", "-c", servers.GENERATOR_CORE, servers.LOADTEST, test, *urls, "--json", "--quiet", *options]
     try:
         done = subprocess.run([str(part) for part in line], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                               timeout=seconds + 90)
@@ -66,6 +67,18 @@ def hold(server):
         name = "1 process" if workers == 1 else f"{workers} processes"
         reports[name] = {"connections": found["connected"], "bytes_each": found["generator_bytes_per_connection"]}
     return reports
+
+
+def hold_many():
+    """{processes of the load tester: report} of more clients than one process may hold, against several servers."""
+    with contextlib.ExitStack() as ending:
+        started = [ending.enter_context(servers.running("roost")) for _ in range(MANY_PROCESSES)]
+        found = run(started[0], "idle", "--connections", MANY_CONNECTIONS, "--workers", MANY_PROCESSES, "--duration", 5,
+                    "--schedulers", 1, "--connecting", 200, "--connect-timeout", 60, seconds=300, others=started[1:])
+    if found["connected"] < MANY_CONNECTIONS or found["generator_bytes_per_connection"] is None:
+        raise BenchError(f"loadtest idle held {found['connected']} of {MANY_CONNECTIONS} connections")
+    return {f"{MANY_PROCESSES} processes": [
+        {"connections": found["connected"], "bytes_each": found["generator_bytes_per_connection"], "round": 1}]}
 
 
 def by_generator(rounds):

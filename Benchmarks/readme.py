@@ -107,8 +107,8 @@ def loadtester_table(figures):
     rates = [figures.cell(*(("loadtester", f"{generator}, {count} in flight", "per_second", THOUSANDS)
                             for count in (1, 16))) for generator in ("loadtest", "loadgen")]
     rows = [["echoes per second from one core, 64 B, 1 and 16 in flight", *rates]]
-    idle = figures.cell(("loadtester-idle", "4 processes", "bytes_each", BYTES))
-    rows += [["user-space memory of an idle client, 19,000 in 4 processes", idle, ""]] if idle != NOTHING else []
+    idle = figures.cell(("loadtester-idle", "14 processes", "bytes_each", BYTES))
+    rows += [["user-space memory of an idle client, 250,000 in 14 processes", idle, ""]] if idle != NOTHING else []
     return table(["clients", "Roost's load tester", "the generator in C"], rows)
 
 

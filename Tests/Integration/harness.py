@@ -1,6 +1,7 @@
 """A daemon under test, a client that sees every byte, and the list of cases. Standard library only."""
 
 import base64
+import codecs
 import collections
 import contextlib
 import os
@@ -121,8 +122,8 @@ class Daemon:
                 pass
 
     def logged(self):
-        """All that it has logged."""
-        return os.pread(self.log.fileno(), 1 << 28, 0).decode()
+        """All that it has logged; of a line that is being written, whole characters."""
+        return codecs.getincrementaldecoder("utf-8")().decode(os.pread(self.log.fileno(), 1 << 28, 0))
 
     def said(self):
         return self.logged()[-4000:]

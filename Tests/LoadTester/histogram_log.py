@@ -5,6 +5,7 @@ HdrHistogram's own Python package, and compares the two. Exits with 1 and a line
 The package decodes the log by itself, so this is a test of the format, and not of our reader against our writer.
 """
 import json
+import math
 import sys
 
 from hdrh.histogram import HdrHistogram
@@ -65,11 +66,22 @@ def compare_intervals(report, lines):
             yield f"{tag} at {seconds} s goes to {histogram.get_max_value()}, and in the timeline to {most}"
 
 
+def percentile(histogram, percent):
+    """The least value that so many percent of all are at or below. (The package's own function rounds the rank to the
+    nearest, where Java's and Swift's round it up.)"""
+    rank = max(math.ceil(percent / 100 * histogram.get_total_count() - 1e-9), 1)
+    for item in histogram.get_recorded_iterator():
+        rank -= item.count_at_value_iterated_to
+        if rank <= 0:
+            return histogram.get_highest_equivalent_value(item.value_iterated_to)
+    return histogram.get_max_value()
+
+
 def compare_summary(name, histogram, summary):
     """A histogram that the package has added up or decoded, with the figures of the report."""
     if histogram.get_total_count() != summary["count"]:
         yield f"{name} has {histogram.get_total_count()} values, and the report {summary['count']}"
-    figures = {key: histogram.get_value_at_percentile(percent) for key, percent in PERCENTILES.items()}
+    figures = {key: percentile(histogram, percent) for key, percent in PERCENTILES.items()}
     figures |= {"min": histogram.get_min_value(), "max": histogram.get_max_value(), "mean": histogram.get_mean_value()}
     for key, found in figures.items():
         if not is_near(found, summary[key]):
