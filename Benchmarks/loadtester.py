@@ -74,7 +74,8 @@ def hold_many():
     with contextlib.ExitStack() as ending:
         started = [ending.enter_context(servers.running("roost")) for _ in range(MANY_PROCESSES)]
         found = run(started[0], "idle", "--connections", MANY_CONNECTIONS, "--workers", MANY_PROCESSES, "--duration", 5,
-                    "--schedulers", 1, "--connecting", 200, "--connect-timeout", 60, seconds=300, others=started[1:])
+                    "--schedulers", 1, "--connecting", 200, "--connect-timeout", 60, "--source-address", *SOURCES,
+                    seconds=300, others=started[1:])
     if found["connected"] < MANY_CONNECTIONS or found["generator_bytes_per_connection"] is None:
         raise BenchError(f"loadtest idle held {found['connected']} of {MANY_CONNECTIONS} connections")
     return {f"{MANY_PROCESSES} processes": [

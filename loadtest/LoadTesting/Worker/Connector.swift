@@ -40,7 +40,8 @@ final class Connector: Sendable {
     private static func connect(
         _ seat: Seat, _ endpoints: [ClientEndpoint], _ sources: [SocketAddress], _ share: ClientShare
     ) {
-        let source = sources.isEmpty ? nil : sources[seat.client % sources.count]
+        // The clients of each URL take the sources in turn, whatever the two counts have in common.
+        let source = sources.isEmpty ? nil : sources[seat.client / endpoints.count % sources.count]
         endpoints[seat.client % endpoints.count].connect(from: source, on: share.index) { share.begin(seat) }
     }
 }
