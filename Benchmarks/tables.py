@@ -325,7 +325,7 @@ GROUPS = [
           on the other."""),
     Group("loadtester-idle", "Idle clients of the load tester", ["loadtester-idle"], loadtester_idle_table, None, """
           User-space memory that the load tester needs for each connection it holds: 19,000 in one process and in
-          four, 250,000 in fourteen, against as many servers. What programs need for themselves is spread over them."""),
+          four, 250,000 in fourteen, against as many servers. What programs need themselves is spread over them."""),
 ]
 
 
