@@ -44,11 +44,7 @@ LEFT_OUT = {
 # A pong that the socket does not take at once may be overtaken by data, and pings in one go answered by the last alone
 # (RFC 6455 §5.5.3): some cases expect each pong in its place, so their daemon's writes go well. So do those of the
 # cases that expect an alert of TLS behind which the connection ends, a close_notify among them: it is tried only once.
-# So with those that tell slow members of a room from quick ones: who cannot be written to is slow.
 READS_ONLY = {
-    "messages of every size, whole or in fragments, arrive whole beside others",
-    "a member that stops reading holds up nobody, and is closed with 1008 behind whole messages",
-    "policy drop-oldest: a slow member gets whole messages in order, the newest among them, and is counted",
     "TLS: ALPN: http/1.1 is chosen wherever it stands, h2 alone is refused, nothing is chosen from nothing",
     "TLS: with require-server-name, clients that ask for no name or an unknown one are refused",
     "TLS: SSL 3, TLS 1.0 and 1.1 are refused, by an alert that says so, whatever suites come along",

@@ -44,12 +44,13 @@ extension TrafficTests {
             [false, true])
         func sizes(byteCount: Int, isText: Bool) async throws {
             let server = try await TestServer.start([Route("/echo") { _ in EchoHandler() }])
-            let report = try await LoadPlan.echo(
-                server.url("/echo"), byteCount: byteCount, inFlight: 2, isText: isText
-            ).run()
+            var plan = LoadPlan.echo(server.url("/echo"), byteCount: byteCount, inFlight: 2, isText: isText)
+            // Long enough for a busy machine to answer more than the first large ones.
+            if byteCount >= 300_000 { plan.durationSeconds = 3 }
+            let report = try await plan.run()
             await server.stop()
             #expect(report.errors == [])
-            #expect(report.counters.completed >= 6)
+            #expect(report.counters.completed > 6)
         }
 
         @Test("more large messages in flight than any buffer holds come back as they were sent")
