@@ -11,7 +11,7 @@ struct Compare: AsyncParsableCommand {
 
     @Argument(help: "The first server's URL.") var first: String
     @Argument(help: "The second server's URL.") var second: String
-    @Option(help: "What is done with each: a subcommand that measures, as echo.") var scenario = "echo"
+    @Option(help: "What is done with each: echo, rate, fanout or churn.") var scenario = "echo"
     @Option(help: "How often each is measured.") var rounds = 5
     @Option(help: "The first server's process id: compares work per second of CPU time too.") var serverPid: Int32?
     @Option(help: "The second server's.") var serverPidB: Int32?
@@ -32,8 +32,10 @@ struct Compare: AsyncParsableCommand {
 
     /// The scenario's own command, for a URL.
     private func command(_ url: String) throws -> any PlanCommand {
-        guard let type = LoadTestCommand.planCommands.first(where: { $0._commandName == scenario }) else {
-            let names = LoadTestCommand.planCommands.map { $0._commandName }
+        let names = ServerComparison.scenarios.map(\.rawValue)
+        guard names.contains(scenario),
+            let type = LoadTestCommand.planCommands.first(where: { $0._commandName == scenario })
+        else {
             throw ValidationError("--scenario is '\(scenario)'; use one of \(names.joined(separator: ", "))")
         }
         do {

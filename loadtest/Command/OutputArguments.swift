@@ -43,7 +43,7 @@ struct OutputArguments: ParsableArguments {
             let workers = try await Fleet.launch(plan, fleet)
             let view = RunView(plan, isQuiet: quiet) { record in
                 // A disk that is full now may not be at the end, which tells.
-                if let out { try? OutputFile.write(document(record), to: out, for: "--out") }
+                if let out { try? OutputFile.write(document(stamped(record)), to: out, for: "--out") }
             }
             return await LoadRun(plan, workers, server: meter, observer: view).run()
         }
@@ -56,17 +56,20 @@ struct OutputArguments: ParsableArguments {
         }
     }
 
-    private func document(_ record: RunRecord) -> String {
+    /// With what was asked for, and where.
+    private func stamped(_ record: RunRecord) -> RunRecord {
         var record = record
         record.commandLine = CommandLine.arguments
         record.machine = .ofThisMachine()
-        return RunDocument.json(record, toolVersion: LoadTestCommand.version)
+        return record
+    }
+
+    private func document(_ record: RunRecord) -> String {
+        RunDocument.json(record, toolVersion: LoadTestCommand.version)
     }
 
     private func finish(_ found: RunRecord, _ thresholds: [Threshold], _ own: (text: String, isGood: Bool)) throws {
-        var record = found
-        record.commandLine = CommandLine.arguments
-        record.machine = .ofThisMachine()
+        let record = stamped(found)
         let figures = RunFigures(record)
         let verdicts = thresholds.map { $0.verdict(figures) }
         if json {

@@ -26,6 +26,7 @@ package struct ServerComparison: Sendable {
         }
     }
 
+    /// Those that have a throughput and latencies to compare.
     package static let scenarios: [Scenario] = [.echo, .rate, .fanout, .churn]
     private static let metrics:
         [(name: String, unit: String, kind: RatioEstimate.Kind, value: @Sendable (Figures) -> Double?)] = [

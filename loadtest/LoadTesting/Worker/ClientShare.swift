@@ -234,8 +234,6 @@ final class ClientShare: @unchecked Sendable {  // as above
 final class GroupBoard: Sendable {
     /// That the group takes part in.
     let fanOut: FanOutBoard?
-    /// Cleared by nobody: the run goes to its end.
-    let hasFailed = Atomic<Bool>(false)
     /// The first sample of each kind of failure.
     private let samples = Mutex<[String: String]>([:])
 

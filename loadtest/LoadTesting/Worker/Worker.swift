@@ -247,14 +247,6 @@ final class Worker: Sendable {
         return snapshot
     }
 
-    /// Waits until no connection is left, for at most `timeout`; then names those with something unanswered.
-    func waitForEnd(timeout: Duration) async {
-        let deadline = MonotonicTime.now() + timeout
-        while client.connectionCount > 0, MonotonicTime.now() < deadline {
-            try? await Task.sleep(for: .milliseconds(2))
-        }
-    }
-
     /// Closes what is open, and ends the schedulers.
     func stop(timeout: Duration) async {
         isEnding.store(true, ordering: .relaxed)
