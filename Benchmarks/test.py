@@ -35,7 +35,8 @@ class Room(socketserver.ThreadingTCPServer):
 
     def __init__(self, fault):
         super().__init__(("127.0.0.1", 0), Client)
-        self.fault, self.clients, self.lock, self.count, self.held = fault, [], threading.Lock(), 0, None
+        self.fault, self.clients, self.lock, self.count = fault, [], threading.Lock(), 0
+        self.held = None  # a message kept back, and who sent it
 
     def deliver(self, sender, payload):
         """A message to all but its sender."""
@@ -43,18 +44,20 @@ class Room(socketserver.ThreadingTCPServer):
             self.count += 1
             for index, client in enumerate(self.clients):
                 if client is not sender or self.fault == "sender too":
-                    for frame in self.altered(payload) if index == 2 else [payload]:
+                    for frame in self.altered(sender, payload) if index == 2 else [payload]:
                         client.send(frame)
 
-    def altered(self, payload):
+    def altered(self, sender, payload):
         """What the third client gets for one message."""
         if self.fault == "late" and self.count == 1:
             return []  # as if it were not in the room yet
-        if self.fault == "swapped" and self.count == WORSE_AT + 1:
-            return [payload, self.held]
+        if self.held and sender is self.held[0]:  # only one publisher's messages have an order among each other
+            earlier, self.held = self.held[1], None
+            return [payload, earlier]
         if self.count != WORSE_AT:
             return [payload]
-        self.held = payload
+        if self.fault == "swapped":
+            self.held = sender, payload
         middle = len(payload) // 2
         return {"missing": [], "swapped": [], "twice": [payload, payload], "shorter": [payload[:-1]],
                 "altered": [payload[:middle] + b"#" + payload[middle + 1:]]}.get(self.fault, [payload])
@@ -97,9 +100,11 @@ def fanout(loadgen, fault, seconds):
         thread.start()
         line = [loadgen, "fanout", "127.0.0.1", str(server.server_address[1]), "/room", "--connections", "10",
                 "--publishers", "2", "--in-flight", "4", "--warm-up", "0.05", "--seconds", seconds]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=GENERATOR_SECONDS_MAX)
-        server.shutdown()
-        thread.join()
+        try:
+            done = subprocess.run(line, capture_output=True, text=True, timeout=GENERATOR_SECONDS_MAX)
+        finally:
+            server.shutdown()
+            thread.join()
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
