@@ -20,6 +20,8 @@ package import RoostRuntime
     package var gatherCount = 0
     /// What keys of masked frames are drawn from.
     package var entropy = EntropyPool()
+    /// When `read` was last filled; zero: nobody has asked since.
+    package var readAt = MonotonicTime(nanoseconds: 0)
     /// What the layer above keeps for each scheduler besides.
     package var attachment: AnyObject?
     private var spares: [UnsafeMutableRawPointer] = unsafe []

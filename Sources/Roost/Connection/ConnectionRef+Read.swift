@@ -43,6 +43,7 @@ extension ConnectionRef {
         switch outcome {
         case .bytes(let count):
             heardOfPeer(scheduler)
+            unsafe IOBuffers.of(scheduler).pointee.readAt = MonotonicTime(nanoseconds: 0)
             return count
         case .wouldBlock: return nil
         case .endOfStream:

@@ -93,6 +93,12 @@ package struct WakeFlags: OptionSet, Sendable {
     package static let timer = Self(rawValue: 1 << 3)
     /// Someone outside wants it to look at what they share.
     package static let poke = Self(rawValue: 1 << 4)
+
+    // Other modules would come to these by way of the protocol's witness tables, several times a turn.
+    @inline(__always)
+    package func contains(_ other: Self) -> Bool { rawValue & other.rawValue == other.rawValue }
+    @inline(__always)
+    package func isDisjoint(with other: Self) -> Bool { rawValue & other.rawValue == 0 }
 }
 
 /// Everything the runtime knows of one process. Lives in a slot of `ProcessTable`; slots are never unmapped.

@@ -65,7 +65,7 @@ struct EchoClient: LoadClient {
         guard !hasFailed, let start = unsafe exchange.takeAnswer(bytes, isText: isText) else {
             return wronglyAnswered(bytes.count, connection)
         }
-        let now = MonotonicTime.now().nanoseconds
+        let now = connection.receivedAt.nanoseconds
         share.noteReceived(byteCount: bytes.count)
         share.noteCompleted(from: start, to: now)
         if !isEnding {

@@ -77,11 +77,17 @@ struct Exchange {
     @inline(__always)
     private mutating func queue(_ connection: borrowing Connection<ClientCommand>) -> Int? {
         let byteCount = sizes.next()
-        let isQueued = unsafe share.pattern.withMessage(nextNumber, byteCount: byteCount) { bytes in
-            // Safe: the bytes are lent for the call, which copies them; they are ASCII.
-            isText
-                ? unsafe connection.send(UTF8Span(unchecked: Span(_unsafeBytes: bytes)))
-                : unsafe connection.send(binary: RawSpan(_unsafeBytes: bytes))
+        let number = nextNumber
+        let isText = isText
+        // Safe: the share, which the client has, keeps the pattern for as long as it lives; counting references would
+        // cost for each message.
+        let isQueued = unsafe Unmanaged.passUnretained(share.pattern)._withUnsafeGuaranteedRef { pattern in
+            unsafe pattern.withMessage(number, byteCount: byteCount) { bytes in
+                // Safe: the bytes are lent for the call, which copies them; they are ASCII.
+                isText
+                    ? unsafe connection.send(UTF8Span(unchecked: Span(_unsafeBytes: bytes)))
+                    : unsafe connection.send(binary: RawSpan(_unsafeBytes: bytes))
+            }
         }
         guard isQueued else { return nil }
         share.noteSent(byteCount: byteCount)

@@ -61,8 +61,10 @@ internal import Glibc
     /// The low 48 bits of `number`, lowest 6 first, each plus `0`.
     @inline(__always)
     private static func digits(_ number: UInt64) -> UInt64 {
-        var word: UInt64 = 0
-        for index: UInt64 in 0..<8 { word |= (number >> (6 &* index) & 0x3F) << (8 &* index) }
+        // Halves are moved apart: 24 bits in each 32, then 12 in each 16, then 6 in each 8.
+        var word = number & 0xFF_FFFF | (number & 0xFFFF_FF00_0000) << 8
+        word = word & 0x0000_0FFF_0000_0FFF | (word & 0x00FF_F000_00FF_F000) << 4
+        word = word & 0x003F_003F_003F_003F | (word & 0x0FC0_0FC0_0FC0_0FC0) << 2
         return word &+ 0x3030_3030_3030_3030
     }
 }

@@ -156,7 +156,7 @@ struct PacedClient: LoadClient {
         share.noteReceived(byteCount: bytes.count)
         guard plan.awaitsAnswers else { return }
         if let start = unsafe exchange.takeAnswer(bytes, isText: isText) {
-            share.noteCompleted(from: start, to: MonotonicTime.now().nanoseconds)
+            share.noteCompleted(from: start, to: connection.receivedAt.nanoseconds)
         } else {
             unsafe judge(bytes, isText: isText)
         }

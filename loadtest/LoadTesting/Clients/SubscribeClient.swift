@@ -77,12 +77,12 @@ struct SubscribeClient: LoadClient {
 
     mutating func text(_ text: UTF8Span, _ connection: borrowing Connection<ClientCommand>) {
         // Safe: looked at within the call only.
-        unsafe text.span.withUnsafeBytes { unsafe came($0) }
+        unsafe text.span.withUnsafeBytes { unsafe came($0, connection) }
     }
 
     mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<ClientCommand>) {
         // Safe: looked at within the call only.
-        unsafe bytes.withUnsafeBytes { unsafe came($0) }
+        unsafe bytes.withUnsafeBytes { unsafe came($0, connection) }
     }
 
     mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<ClientCommand>) {
@@ -98,7 +98,9 @@ struct SubscribeClient: LoadClient {
     // MARK: Messages
 
     @inline(__always)
-    private mutating func came(_ bytes: UnsafeRawBufferPointer) {
+    private mutating func came(
+        _ bytes: UnsafeRawBufferPointer, _ connection: borrowing Connection<ClientCommand>
+    ) {
         guard !isFinished else {
             hasDrained = true
             return
@@ -108,24 +110,28 @@ struct SubscribeClient: LoadClient {
             guard let found = unsafe DeliveryStamp.find(in: bytes, from: 0) else { return unsafe cameWithout(bytes) }
             stampOffset = found
         }
-        unsafe take(bytes, at: stampOffset)
+        unsafe take(bytes, at: stampOffset, connection)
         if bytes.count - stampOffset >= byteCount + DeliveryStamp.byteCount {
-            unsafe takeFurther(bytes, from: stampOffset + byteCount)
+            unsafe takeFurther(bytes, from: stampOffset + byteCount, connection)
         }
     }
 
     /// Messages that came together with another.
     @inline(never)
-    private mutating func takeFurther(_ bytes: UnsafeRawBufferPointer, from start: Int) {
+    private mutating func takeFurther(
+        _ bytes: UnsafeRawBufferPointer, from start: Int, _ connection: borrowing Connection<ClientCommand>
+    ) {
         var start = start
         while let offset = unsafe DeliveryStamp.find(in: bytes, from: start) {
-            unsafe take(bytes, at: offset)
+            unsafe take(bytes, at: offset, connection)
             start = offset + byteCount
         }
     }
 
     @inline(__always)
-    private mutating func take(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+    private mutating func take(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, _ connection: borrowing Connection<ClientCommand>
+    ) {
         // Safe: `offset` is that of a marker with room for a stamp.
         guard let stamp = unsafe DeliveryStamp(reading: bytes.baseAddress! + offset),
             unsafe share.pattern.matchesBehindStamp(bytes, at: offset, byteCount: byteCount)
@@ -146,7 +152,7 @@ struct SubscribeClient: LoadClient {
             share.counters.duplicated += 1
             return
         }
-        let now = MonotonicTime.now().nanoseconds &+ clockOffset
+        let now = connection.receivedAt.nanoseconds &+ clockOffset
         share.noteCompleted(from: stamp.time, to: now)
         if isCounted { lane(index).reached(stamp.sequence) }
     }
