@@ -60,6 +60,17 @@ import Testing
         #expect(text.contains("Round trips per server CPU second</div><div class=\"value\">30 000</div>"))
     }
 
+    @Test("a measurement shorter than a step is drawn, where there is no longer one")
+    func short() {
+        var record = SampleRun.record(SampleRun.plan(), intervalCount: 3)
+        record.intervals[2].seconds = 0.05
+        let plots = report(record).plots
+        #expect(plots[0].lines[0].points.map(\.x) == [1, 2, 2.05])
+        record.intervals.append(record.intervals[2])
+        record.intervals[3].seconds = 1
+        #expect(report(record).plots[0].lines[0].points.map(\.x) == [1, 2, 3])
+    }
+
     @Test("what a run is about is listed, and counts as no error")
     func expected() {
         var record = SampleRecords.plain(.storm)

@@ -71,10 +71,12 @@ struct PageFigures {
     }
 
     var openedCount: Int { whole.reduce(0) { $0 + $1.counters.opened } }
-    /// A phase ends with a step that may be as short as it likes: too few things happened in it for a figure.
+    /// A phase ends with a step that may be as short as it likes: too few things happened in it for a figure. Where all
+    /// that was measured is as short, as a storm may be, it is what there is.
     private var drawn: [Interval] {
-        let long = record.intervals.filter { $0.seconds >= record.plan.intervalSeconds / 3 }
-        return long.isEmpty ? record.intervals : long
+        let isLong = { (interval: Interval) in interval.seconds >= record.plan.intervalSeconds / 3 }
+        let hasLong = record.intervals.contains { $0.phase == .measuring && isLong($0) }
+        return record.intervals.filter { isLong($0) || !hasLong && $0.phase == .measuring && $0.seconds > 0 }
     }
 
     var openCountMax: Int { record.intervals.map { $0.open.reduce(0, +) }.max() ?? 0 }
