@@ -52,6 +52,8 @@ extension TrafficTests {
             #expect(record.measuredSeconds >= 0.196)
             #expect(record.whole[0].distributions.connect.totalCount == 50)
             #expect(record.whole[0].distributions.lag.totalCount == 50)
+            // They are what a ramp's rate is of.
+            #expect(record.counters.completed == 50)
             #expect(record.findings == ["50 of 50 connections opened, 50 were open at the end"])
         }
 
@@ -153,8 +155,9 @@ extension TrafficTests {
             // The run's end cuts short what each client has to say.
             #expect(counters.sent <= messages * counters.opened)
             #expect(counters.sent >= messages * (counters.opened - 3))
-            // Nobody lost a connection.
+            // Nobody lost a connection, and who comes again is no further client.
             #expect(counters.reconnected == 0)
+            #expect(RunFigures(record).connectedCount == 3)
             #expect(record.whole[0].distributions.connect.totalCount == UInt64(counters.opened))
             let cause: CloseReason.Cause = ending == .handshake ? .clientClosed : .connectionLost
             #expect(guests.reasons == [cause: counters.opened])

@@ -187,6 +187,7 @@ import Testing
         #expect(try Backoff("socketio") == .socketio)
         #expect(try Backoff("centrifuge") == .centrifuge)
         #expect(try Backoff("0.5") == .constant(0.5))
+        #expect(try Backoff("500ms") == .constant(0.5))
         for text in ["", "fast", "-1", "3601", "nan"] { #expect(throws: LoadTestError.self) { try Backoff(text) } }
     }
 }

@@ -210,6 +210,21 @@ extension TrafficTests {
             #expect(latency.count(within: 2_000_000_000...Distributions.valueMax) >= 12)
         }
 
+        @Test("what the warm-up lost is in no latency, however late it is given up")
+        func lostInWarmup() async throws {
+            let faults = Meter()
+            let record = try await withServer({ OddEcho(.dropped, at: [1], faults) }) {
+                var plan = plan($0)
+                plan.warmupSeconds = 0.3
+                plan.endTimeoutSeconds = 0.5
+                return try await plan.run()
+            }
+            #expect(faults.value == 3)
+            #expect(record.counters.lost == 3)
+            #expect(record.counters.completed == record.counters.sent - 3)
+            #expect(record.whole[0].distributions.latency.totalCount == UInt64(record.counters.completed))
+        }
+
         @Test("answers that change places are counted, and checked all the same")
         func reordered() async throws {
             let faults = Meter()

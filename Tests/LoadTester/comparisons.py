@@ -34,6 +34,8 @@ def refusals():
     assert code == 64 and "--rounds is 0; use 1...1000" in err, err
     code, _, err = load("compare", *urls, "--no-such-option", 1)
     assert code == 64 and "no-such-option" in err, err
+    code, _, err = load("compare", *urls, "--fail-if", "p99>1s")
+    assert code == 64 and "--fail-if has no effect here" in err, err
     code, out, err = load("compare", *urls, "--rounds", 1, "-d", 0.1)
     assert code == 1 and "Connection refused" in out, out + err
 

@@ -28,12 +28,25 @@ def stall():
 def losses():
     with knowingly.LosingRoom(every=1_000) as server:
         found = report(
-            "fanout", server.url, "--publishers", 1, "--subscribers", 5, "--rate", 600, "--duration", 4, "--warmup", 0
+            "fanout", server.url, "--publishers", 1, "--subscribers", 5, "--rate", 600, "--duration", 4, "--warmup", 0,
+            status=1,
         )
         assert server.publishes >= 2_000, server.publishes
         equal(found["lost"], server.lost, "losses")
+        equal(error_count(found, "a delivery was lost"), server.lost)
         equal(found["duplicated"], 0)
         equal(found["reordered"], 0)
+
+
+@case("what a server loses at the end is counted, too: nothing comes behind it")
+def lastLosses():
+    with knowingly.LosingRoom(every=1) as server:
+        found = report(
+            "fanout", server.url, "--publishers", 1, "--subscribers", 5, "--rate", 100, "--duration", 1, "--warmup", 0,
+            status=1,
+        )
+        assert server.publishes > 50, server.publishes
+        equal(found["lost"], server.lost, "losses")
 
 
 @case("deliveries that a server swaps are counted, and are no losses")

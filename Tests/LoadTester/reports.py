@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -71,8 +72,28 @@ def conditions():
         assert "rate>1" in out, out
         _, err = call(*test, "--fail-if", "p99>>5ms", status=1)
         assert "p99>>5ms" in err, err
+        for metric, remedy in [("rate_per_cpu<1k", "--server-pid"), ("nobody:p99>5ms", "'clients'")]:
+            out, err = call(*test, "--fail-if", metric, status=1)
+            assert remedy in err and not out, out + err
         _, err = call(*test, "--out", "/nowhere/at/all.json", status=1)
         assert "/nowhere/at" in err, err
+
+
+@case("a report that cannot be written makes the exit status 1, and keeps no other from being written")
+def fullDisk():
+    with Daemon() as daemon, tempfile.TemporaryDirectory() as directory:
+        page = os.path.join(directory, "page.html")
+        test = ("echo", f"{daemon.url}/echo", "-c", 2, "--duration", 0.3, "--warmup", 0, "--quiet")
+        with open("/dev/full", "w") as full:
+            process = start(*test, "--report", page, stdout=full)
+            _, err = process.communicate(timeout=60)
+        equal(process.returncode, 1)
+        assert "standard output could not be written: No space left" in err, err
+        assert os.path.getsize(page) > 0
+        # A device stays one.
+        out, err = call(*test, "--out", "/dev/full", status=1)
+        assert "--out /dev/full could not be written: No space left" in err and "round trips" in out, out + err
+        assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
 
 
 @case("a scenario file runs as it is checked, with conditions of its own")

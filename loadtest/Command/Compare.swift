@@ -26,8 +26,15 @@ struct Compare: AsyncParsableCommand {
         guard (serverPid == nil) == (serverPidB == nil) else {
             throw ValidationError("work per CPU second needs both: give --server-pid and --server-pid-b")
         }
-        _ = try command(first)
+        let output = try command(first).common.output
         _ = try command(second)
+        // Those of the scenario's options that a comparison has no use for.
+        for (name, isGiven) in [
+            ("--out", output.out != nil), ("--report", output.report != nil), ("--hlog", output.hlog != nil),
+            ("--fail-if", !output.failIf.isEmpty),
+        ] where isGiven {
+            throw ValidationError("\(name) has no effect here: a comparison reports its ratios alone; use --json")
+        }
     }
 
     /// The scenario's own command, for a URL.
@@ -70,7 +77,7 @@ struct Compare: AsyncParsableCommand {
             }
             return comparison
         }
-        print(json ? comparison.json : comparison.text, terminator: "")
+        try told { try OutputFile.writeToStandardOutput(json ? comparison.json : comparison.text) }
         if !comparison.errors.isEmpty || comparison.a.isEmpty { throw ExitCode(1) }
     }
 }

@@ -17,7 +17,7 @@ struct Echo: PlanCommand {
 
     func validate() throws {
         try checkSeconds(duration, "--duration")
-        try check(inFlight, in: 1...1_000_000, "--in-flight")
+        try check(inFlight, in: 1...65_536, "--in-flight")
     }
 
     func makePlan() -> LoadPlan {

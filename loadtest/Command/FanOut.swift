@@ -36,6 +36,7 @@ struct FanOut: PlanCommand {
             rooms.plan, publishing: rooms.publishing(common.target), subscribing: common.target,
             subscriberCount: rooms.subscribers)
         common.apply(to: &plan)
+        rooms.awaitLast(in: &plan)
         plan.durationSeconds = duration
         plan.warmupSeconds = max(warmup, 0)
         return plan
@@ -99,6 +100,11 @@ struct FanOutArguments: ParsableArguments {
         plan.settleSeconds = settle
         plan.awaitSeconds = awaitSeconds
         return plan
+    }
+
+    /// What has not come is known to be lost only once it has been awaited.
+    func awaitLast(in plan: inout LoadPlan) {
+        plan.endTimeoutSeconds = max(plan.endTimeoutSeconds, awaitSeconds + 1)
     }
 
     func publishing(_ target: Target) -> Target {

@@ -29,7 +29,7 @@ struct OutputArguments: ParsableArguments {
             for (path, option) in files { try OutputFile.check(path, for: option) }
             return try (failIf + more).map { expression in
                 let threshold = try Threshold(expression)
-                try threshold.check(plan)
+                try threshold.check(plan, hasServer: serverPid != nil)
                 return threshold
             }
         }
@@ -43,11 +43,12 @@ struct OutputArguments: ParsableArguments {
             let workers = try await Fleet.launch(plan, fleet)
             let view = RunView(plan, isQuiet: quiet) { record in
                 // A disk that is full now may not be at the end, which tells.
-                if let out { try? OutputFile.write(document(stamped(record)), to: out, for: "--out") }
+                guard let out, OutputFile.isReplaceable(out) else { return }
+                try? OutputFile.write(document(stamped(record)), to: out, for: "--out")
             }
             return await LoadRun(plan, workers, server: meter, observer: view).run()
         }
-        try finish(record, thresholds, figures(record))
+        try RunText.fittingTerminal { try finish(record, thresholds, figures(record)) }
     }
 
     private var files: [(String, String)] {
@@ -72,28 +73,40 @@ struct OutputArguments: ParsableArguments {
         let record = stamped(found)
         let figures = RunFigures(record)
         let verdicts = thresholds.map { $0.verdict(figures) }
-        if json {
-            print(document(record))
-        } else {
-            let findings = record.findings.map { "  \($0)\n" }.joined()
-            print(RunText.text(figures, verdicts: verdicts) + findings + own.text, terminator: "")
-        }
-        try told {
-            if let out { try OutputFile.write(document(record), to: out, for: "--out") }
-            if let hlog { try OutputFile.write(HistogramLog.text(record), to: hlog, for: "--hlog") }
-            if let report {
-                let page = HTMLReport([
-                    ReportRun(name: record.plan.scenario.rawValue, record: record, verdicts: verdicts)
-                ])
-                try OutputFile.write(page.text, to: report, for: "--report")
+        var isWritten = true
+        // One that cannot be written keeps no other from it.
+        func write(_ body: () throws(LoadTestError) -> Void) {
+            do throws(LoadTestError) {
+                try body()
+            } catch {
+                tell("\(error)")
+                isWritten = false
             }
+        }
+        write { () throws(LoadTestError) in
+            if json { return try OutputFile.writeToStandardOutput(document(record) + "\n") }
+            try OutputFile.writeToStandardOutput(RunText.text(figures, verdicts: verdicts) + own.text)
+        }
+        if let out {
+            write { () throws(LoadTestError) in try OutputFile.write(document(record), to: out, for: "--out") }
+        }
+        if let hlog {
+            write { () throws(LoadTestError) in
+                try OutputFile.write(HistogramLog.text(record), to: hlog, for: "--hlog")
+            }
+        }
+        if let report {
+            let page = HTMLReport([
+                ReportRun(name: record.plan.scenario.rawValue, record: record, verdicts: verdicts)
+            ])
+            write { () throws(LoadTestError) in try OutputFile.write(page.text, to: report, for: "--report") }
         }
         if json {
             for verdict in verdicts where !verdict.passed { tell("failed: \(verdict.expression) (\(verdict.found))") }
         }
         // Who sets conditions says which errors are too many.
-        let hasErrors = record.errors.contains { !$0.isExpected } || !own.isGood
+        let hasErrors = figures.errorCount > 0 || !own.isGood
         let hasFailed = thresholds.isEmpty ? hasErrors : verdicts.contains { !$0.passed }
-        if hasFailed { throw ExitCode(1) }
+        if hasFailed || !isWritten { throw ExitCode(1) }
     }
 }

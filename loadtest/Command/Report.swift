@@ -27,14 +27,15 @@ struct Report: AsyncParsableCommand {
             for run in runs { for threshold in thresholds { try threshold.check(run.figures.record.plan) } }
             let verdicts = runs.map { run in thresholds.map { $0.verdict(run.figures) } }
             if runs.count == 1 {
-                print(RunText.text(runs[0].figures, verdicts: verdicts[0]), terminator: "")
+                try OutputFile.writeToStandardOutput(RunText.text(runs[0].figures, verdicts: verdicts[0]))
             } else {
-                print(RunComparison.text(runs), terminator: "")
+                var text = RunComparison.text(runs)
                 for (run, verdicts) in zip(runs, verdicts) {
                     for verdict in verdicts where !verdict.passed {
-                        print("  failed: \(run.name): \(verdict.expression) (\(verdict.found))")
+                        text += "  failed: \(run.name): \(verdict.expression) (\(verdict.found))\n"
                     }
                 }
+                try OutputFile.writeToStandardOutput(text)
             }
             if let report {
                 let page = HTMLReport(

@@ -34,6 +34,7 @@ struct Slow: PlanCommand {
             rooms.plan, publishing: rooms.publishing(common.target), subscribing: common.target,
             subscriberCount: rooms.subscribers, slowShare: slowShare, readByteRate: readRate)
         common.apply(to: &plan)
+        rooms.awaitLast(in: &plan)
         plan.durationSeconds = duration
         plan.warmupSeconds = max(warmup, 0)
         return plan

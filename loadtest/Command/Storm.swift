@@ -18,7 +18,7 @@ struct Storm: PlanCommand {
     enum Drop: String, ExpressibleByArgument, CaseIterable { case client, server }
 
     @OptionGroup var common: CommonArguments
-    @Option(help: "How clients come back: phoenix, socketio, centrifuge, or a number of seconds.") var backoff =
+    @Option(help: "How clients come back: phoenix, socketio, centrifuge, or a time: 2, 500ms.") var backoff =
         "phoenix"
     @Option(
         help: "Who cuts the connections: client, the load tester; server, you restart it and the test waits for that.")

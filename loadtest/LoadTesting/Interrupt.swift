@@ -19,14 +19,4 @@ package enum Interrupt {
     }
 
     static var isRequested: Bool { flag.load(ordering: .relaxed) }
-
-    /// Sleeps until `deadline`, the user interrupts or `isOver`.
-    static func wait(until deadline: ContinuousClock.Instant?, isOver: () -> Bool, eachStep: () -> Void) async {
-        while !isRequested, !isOver() {
-            let left = deadline.map { $0 - ContinuousClock.now } ?? .milliseconds(20)
-            if left <= .zero { return }
-            eachStep()
-            try? await Task.sleep(for: min(left, .milliseconds(20)))
-        }
-    }
 }

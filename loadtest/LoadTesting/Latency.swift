@@ -126,12 +126,4 @@ enum Format {
         default: decimal(Double(count) / 1_048_576, digits: 1) + " MiB"
         }
     }
-
-    /// Rows of a name and a value, the values in one column.
-    static func table(_ rows: [(String, String)]) -> String {
-        let width = rows.map(\.0.count).max() ?? 0
-        return rows.map { name, value in
-            "  " + name + String(repeating: " ", count: width - name.count + 3) + value + "\n"
-        }.joined()
-    }
 }

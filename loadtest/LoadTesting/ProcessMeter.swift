@@ -36,7 +36,29 @@ package struct ProcessMeter: Sendable {
         sample.residentByteCount = status["VmRSS"]
         sample.proportionalByteCount = ProcessMeter.fields("/proc/\(pid)/smaps_rollup")["Pss"]
         sample.slabByteCount = ProcessMeter.fields("/proc/meminfo")["Slab"]
+        sample.socketByteCount = ProcessMeter.read("/proc/net/sockstat").flatMap {
+            ProcessMeter.socketPageCount($0).map { $0 * sysconf(CInt(_SC_PAGESIZE)) }
+        }
+        sample.descriptorCount = descriptorCount
         return sample
+    }
+
+    /// Pages that TCP's sockets of both families hold in their buffers (proc_net_sockstat(5)).
+    package static func socketPageCount(_ text: String) -> Int? {
+        for line in text.split(separator: "\n") where line.hasPrefix("TCP:") {
+            let words = line.split(separator: " ")
+            guard let name = words.firstIndex(of: "mem"), name + 1 < words.count else { return nil }
+            return Int(words[name + 1])
+        }
+        return nil
+    }
+
+    /// Since Linux 6.2 the directory's size; nil before it, where many descriptors would take long to count.
+    private var descriptorCount: Int? {
+        var status = stat()
+        // Safe: the call fills the structure that it is given.
+        guard unsafe stat("/proc/\(pid)/fd", &status) == 0, status.st_size > 0 else { return nil }
+        return status.st_size
     }
 
     /// Lines of `Name: value kB`, in bytes.

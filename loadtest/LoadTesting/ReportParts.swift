@@ -2,12 +2,6 @@
 
 /// What the reports of all tests have.
 enum ReportParts {
-    static func latency(_ title: String, _ latency: Latency) -> String {
-        guard latency.count > 0 else { return "" }
-        let rows = latency.rows.map { ("  " + $0.name, Format.duration(nanoseconds: $0.nanoseconds)) }
-        return "  \(title), mean \(Format.duration(nanoseconds: UInt64(latency.mean)))\n" + Format.table(rows)
-    }
-
     static func usage(_ cpu: [Double], _ wait: [Double]) -> String {
         zip(cpu, wait).map { cpu, wait in
             let waited = wait >= 0.01 ? " (waited \(Format.decimal(wait * 100, digits: 0)) %)" : ""

@@ -67,6 +67,19 @@ import Testing
         #expect(state.total[0].counters.completed == 1_002 + 1_003 + 1_004 + 1_005)
     }
 
+    @Test("a step that is cut short by a phase's end is counted, and neither drawn nor shown as what is now")
+    func shortStep() {
+        var state = running()
+        let before = state
+        var short = SampleRun.record(state.plan, intervalCount: 1).intervals[0]
+        (short.phase, short.seconds, short.open) = (.measuring, 0.001, [90])
+        state.interval(short, errors: [])
+        #expect(state.rates == before.rates)
+        #expect(state.last?.groups[0].counters == before.last?.groups[0].counters)
+        #expect(state.openCount == 90)
+        #expect(state.total[0].counters.completed == before.total[0].counters.completed + 1_000)
+    }
+
     @Test("without a duration, the time that has passed and how to end are shown")
     func untilInterrupted() {
         var state = LiveState(plan: LoadPlan(.idle, groups: []))

@@ -65,6 +65,52 @@ private func text(
         #expect(told.contains("\n  sent late by   20.0 us"))
     }
 
+    @Test("what is completed has the same name in every figure")
+    func nouns() {
+        let churn = text(.churn, record: Self.churning)
+        #expect(churn.contains("\n  round trips     100 000\n  rate            10 000 round trips/s\n"))
+        #expect(churn.contains("\n                  20 000 round trips per CPU second\n"))
+        #expect(churn.contains("\n  round trip  2.53 ms") && churn.contains("\n  connect     1.50 ms"))
+        let slow = text(.slow)
+        #expect(slow.contains("\n                  20 000 deliveries per CPU second\n"))
+        #expect(slow.contains("\n  delivery  2.53 ms"))
+        #expect(text(.ramp).contains("\n                  20 000 handshakes per CPU second\n"))
+        let soak = text(.soak) { interval, _ in interval.groups[0].counters.due = 10_000 }
+        #expect(soak.contains("\n  due             100 000, 10 000/s\n"))
+        #expect(soak.contains("\n  from when due  2.53 ms"))
+    }
+
+    private static func churning(_ record: inout RunRecord) {
+        record.plan.groups[0].behaviour = .churn(ChurnPlan(messageCount: 10, size: .fixed(64)))
+    }
+
+    @Test("a run without answers tells of none")
+    func unanswered() {
+        let told = text(
+            .rate,
+            record: { record in
+                var plan = PacedPlan(ratePerSecond: 10_000, size: .fixed(64))
+                plan.awaitsAnswers = false
+                record.plan.groups[0].behaviour = .paced(plan)
+            })
+        #expect(told.contains("\n  messages        64 B, binary\n"))
+        #expect(!told.contains("answered"))
+    }
+
+    @Test("what a run is about is told, and is no error")
+    func expected() {
+        var record = SampleRecords.plain(.storm)
+        record.errors = [
+            TestError(kind: "clients: refused", count: 50, firstSeconds: 1.25, isExpected: true),
+            TestError(kind: "a fault", count: 2, firstSeconds: 1.25),
+        ]
+        let figures = RunFigures(record)
+        #expect(figures.errorCount == 2)
+        let told = RunText.text(figures)
+        #expect(told.contains("\n  expected, 50 times, first after 1.3 s: clients: refused\n"))
+        #expect(told.contains("\n  error, 2 times, first after 1.3 s: a fault\n"))
+    }
+
     @Test("an idle run tells what a connection costs on both sides")
     func idle() {
         let told = text(.idle)
@@ -153,6 +199,29 @@ private func text(
             for line in told.split(separator: "\n") { #expect(line.count <= 100, "\(line)") }
             #expect(!told.contains(" \n"))
         }
+    }
+
+    @Test("no line is longer than a narrow terminal", arguments: Scenario.allCases, [50, 80])
+    func narrow(scenario: Scenario, columnCount: Int) {
+        var record = SampleRecords.plain(scenario)
+        record.errors = [TestError(kind: String(repeating: "word ", count: 50), count: 1, firstSeconds: 0)]
+        let told = RunText.fitting(columnCount) { RunText.text(RunFigures(record)) }
+        for line in told.split(separator: "\n") { #expect(line.count <= columnCount, "\(line)") }
+        #expect(told.contains(" p99 ") && told.contains(" max\n"))
+    }
+
+    @Test("connections that end when the run does are not among those that a storm's clients lost")
+    func stormEnd() {
+        var record = SampleRecords.plain(.storm)
+        record.intervals[2].groups[0].counters.ended = 10
+        record.intervals[2].groups[0].counters.reconnected = 10
+        var end = record.intervals[2]
+        end.phase = .ending
+        end.groups[0].counters = Counters()
+        end.groups[0].counters.ended = 100
+        record.intervals.append(end)
+        let told = RunText.text(RunFigures(record))
+        #expect(told.contains("\n  ended           10\n  came back       10 of 10\n"))
     }
 
     @Test("a run that never began is told without a figure that is made up", arguments: Scenario.allCases)

@@ -122,6 +122,29 @@ private let figures: RunFigures = {
                 == "'chat:p99>5ms': the run has no group of this name; it has 'echo'\n  chat:p99>5ms\n  ^^^^")
     }
 
+    @Test("what a run of the plan cannot tell is refused before it")
+    func untold() throws {
+        let url = "ws://127.0.0.1:9001/"
+        var oneWay = PacedPlan(ratePerSecond: 1, size: .fixed(1))
+        oneWay.awaitsAnswers = false
+        let silent = [
+            Behaviour.idle, .paced(oneWay), .churn(ChurnPlan(messageCount: 0, size: .fixed(1))),
+        ].map { LoadPlan(.idle, groups: [ClientGroup("clients", 1, Target([url]), $0)]) }
+        for plan in silent {
+            let error = #expect(throws: ThresholdError.self) { try Threshold("p99.9>5ms").check(plan) }
+            #expect(error?.description.contains("; connections have connect.p99.9") == true)
+            #expect(throws: Never.self) { try Threshold("connect.p99>5ms").check(plan) }
+        }
+        for metric in ["server_cpu>50", "rate_per_cpu<1k", "memory_per_connection>20KB"] {
+            let error = #expect(throws: ThresholdError.self) {
+                try Threshold(metric).check(sample.plan, hasServer: false)
+            }
+            #expect(error?.description.contains("give --server-pid") == true)
+            #expect(throws: Never.self) { try Threshold(metric).check(sample.plan) }
+        }
+        #expect(throws: Never.self) { try Threshold("errors>0").check(sample.plan, hasServer: false) }
+    }
+
     @Test("of two groups each is judged by its own figures")
     func twoGroups() throws {
         var record = SampleRecords.plain(.mixed, seconds: 1)

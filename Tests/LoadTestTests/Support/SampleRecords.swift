@@ -82,6 +82,7 @@ enum SampleRecords {
         var connecting = idleInterval(.connecting, 1, open: clientCount, cpuSeconds: 1, byteCount: 12 << 20)
         connecting.groups[0].counters.started = clientCount
         connecting.groups[0].counters.opened = clientCount
+        connecting.groups[0].counters.connected = clientCount
         for index in 0..<clientCount {
             connecting.groups[0].distributions.connect.record(1_000_000 + UInt64(index) * 10_000)
         }

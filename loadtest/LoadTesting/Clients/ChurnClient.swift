@@ -37,7 +37,7 @@ struct ChurnClient: LoadClient {
         case .end:
             left = 0
             if exchange.unansweredCount == 0 { finish(connection) }
-        case .drop: connection.abort()
+        case .drop: share.cut(connection, isAwaiting: share.stage == .end && exchange.unansweredCount > 0)
         case .next: break
         }
     }
@@ -53,7 +53,7 @@ struct ChurnClient: LoadClient {
     }
 
     mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<ClientCommand>) {
-        if !isDone { share.counters.lost += exchange.unansweredCount }
+        if !isDone { share.noteUnanswered(&exchange) }
         share.ended(seat, reason, wasOpen: isOpen, isExpected: isDone)
     }
 

@@ -37,7 +37,7 @@ struct EchoClient: LoadClient {
         case .end:
             isEnding = true
             if exchange.unansweredCount == 0, !hasFailed { connection.close() }
-        case .drop: connection.abort()
+        case .drop: share.cut(connection, isAwaiting: isEnding && exchange.unansweredCount > 0)
         case .next: break
         }
     }
@@ -53,8 +53,9 @@ struct EchoClient: LoadClient {
     }
 
     mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<ClientCommand>) {
-        // A wrong answer has been counted already.
         let isExpected = hasFailed || isEnding && exchange.unansweredCount == 0
+        // A wrong answer has been counted already, and nothing after it counts.
+        if !hasFailed { share.noteUnanswered(&exchange) }
         share.ended(seat, reason, wasOpen: isOpen, isExpected: isExpected)
     }
 

@@ -59,7 +59,7 @@ struct PacedClient: LoadClient {
             catchUp(connection)
             setTimer(connection)
         case .end: end(connection)
-        case .drop: connection.abort()
+        case .drop: share.cut(connection, isAwaiting: isEnding && exchange.unansweredCount > 0)
         }
     }
 

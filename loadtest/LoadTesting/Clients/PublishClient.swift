@@ -68,7 +68,7 @@ struct PublishClient: LoadClient {
             lane.isDone.store(true, ordering: .releasing)
             connection.close()
         case .drop: connection.abort()
-        case .next: fillWindow(connection)
+        case .next: if !isEnding { work(connection) }
         }
     }
 
@@ -78,13 +78,17 @@ struct PublishClient: LoadClient {
             schedule.begin(at: MonotonicTime.now().nanoseconds)
             oldest = sentCount
         }
+        guard case .inFlight = board.plan.pace else { return work(connection) }
+        giveUpLate()
+        work(connection)
+        let seconds = min(Self.checkSeconds, board.plan.awaitSeconds / 2)
+        connection.setTimer(Self.workTimer, after: .seconds(seconds))
+    }
+
+    private mutating func work(_ connection: borrowing Connection<ClientCommand>) {
         switch board.plan.pace {
         case .rate: sendDue(connection)
-        case .inFlight:
-            giveUpLate()
-            fillWindow(connection)
-            let seconds = min(Self.checkSeconds, board.plan.awaitSeconds / 2)
-            connection.setTimer(Self.workTimer, after: .seconds(seconds))
+        case .inFlight: fillWindow(connection)
         }
     }
 
@@ -107,17 +111,22 @@ struct PublishClient: LoadClient {
     private mutating func sendDue(_ connection: borrowing Connection<ClientCommand>) {
         var now = MonotonicTime.now().nanoseconds
         var left = Self.burstCountMax
-        while schedule.nextTime <= now, left > 0, hasRoom(connection) {
+        while nextTick <= now, left > 0, hasRoom(connection) {
             left -= 1
-            let intended = schedule.nextTime
+            let intended = nextTick
             guard send(at: intended, connection) else { break }
             share.noteLag(from: intended, to: now)
             schedule.sent()
             now = MonotonicTime.now().nanoseconds
         }
         share.counters.due += schedule.newlyDue(at: now)
-        let wait = schedule.nextTime > now ? schedule.nextTime - now : 1_000_000
-        connection.setTimer(Self.workTimer, after: .nanoseconds(Int64(clamping: max(wait, 1_000))))
+        let time = MonotonicTime(nanoseconds: max(nextTick, now + 1))
+        connection.process.send(.next, to: connection.address, at: time)
+    }
+
+    /// Times lie where the scheduler's timers can: that they are rounded up is no lag.
+    private var nextTick: UInt64 {
+        SchedulerRef.running.tick(atOrAfter: MonotonicTime(nanoseconds: schedule.nextTime)).nanoseconds
     }
 
     // MARK: Closed loop

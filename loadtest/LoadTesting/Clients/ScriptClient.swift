@@ -91,7 +91,7 @@ struct ScriptClient: LoadClient {
             hasBegun = true
             if state == .idle { advance(connection) }
         case .end: end(connection)
-        case .drop: connection.abort()
+        case .drop: share.cut(connection, isAwaiting: isEnding && state == .expecting)
         case .next: break
         }
     }

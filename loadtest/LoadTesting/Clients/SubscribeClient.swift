@@ -146,11 +146,9 @@ struct SubscribeClient: LoadClient {
         }
         switch streams[index].note(stamp.sequence) {
         case .inOrder: break
-        case .reordered: share.counters.reordered += 1
-        case .behindLost(let count): share.counters.lost += count
-        case .duplicated:
-            share.counters.duplicated += 1
-            return
+        case .reordered: note(.reordered)
+        case .behindLost(let count): note(.lost, count: count)
+        case .duplicated: return note(.duplicated)
         }
         let now = connection.receivedAt.nanoseconds &+ clockOffset
         share.noteCompleted(from: stamp.time, to: now)
@@ -159,6 +157,27 @@ struct SubscribeClient: LoadClient {
 
     @inline(__always)
     private func lane(_ index: Int) -> PublisherLane { board.lanes[index * Int(roomCount) + Int(room)] }
+
+    private enum Fault: String {
+        case lost = "a delivery was lost"
+        case duplicated = "a delivery came twice"
+        case reordered = "a delivery came behind that of a later message"
+
+        var counter: WritableKeyPath<Counters, Int> {
+            switch self {
+            case .lost: \.lost
+            case .duplicated: \.duplicated
+            case .reordered: \.reordered
+            }
+        }
+    }
+
+    @inline(never)
+    private func note(_ fault: Fault, count: Int = 1) {
+        share.counters[keyPath: fault.counter] += count
+        // What slow ones miss is what the run is about.
+        if !isSlow { share.errors.add(fault.rawValue, count: count) }
+    }
 
     private func cameDamaged() {
         share.errors.add("a delivery is not what was published: other bytes, or cut off")
@@ -228,11 +247,11 @@ struct SubscribeClient: LoadClient {
         isFinished = true
         for index in streams.indices {
             guard countsTail, let count = sentCount(index, whenDone: false) else {
-                share.counters.lost += streams[index].gapCount
+                note(.lost, count: streams[index].gapCount)
                 if countsTail { share.errors.add(Self.unknownEnd) }
                 continue
             }
-            share.counters.lost += streams[index].missingCount(of: count)
+            note(.lost, count: streams[index].missingCount(of: count))
         }
     }
 

@@ -87,7 +87,7 @@ package struct ServerComparison: Sendable {
 
     package var text: String {
         guard !a.isEmpty else { return "compare: no round was completed\n" }
-        var text = "compare, \(a.count) rounds\n"
+        var text = "compare, \(a.count) round\(a.count == 1 ? "" : "s")\n"
         for metric in Self.metrics {
             if let estimate = estimate(metric.value) {
                 text += "  \(metric.name): \(estimate.sentence(metric.kind, a: "A", b: "B"))\n"

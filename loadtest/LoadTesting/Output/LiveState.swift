@@ -44,12 +44,14 @@ package struct LiveState: Sendable {
 
     package mutating func interval(_ interval: Interval, errors: [TestError]) {
         self.errors = errors
-        last = interval
+        // A phase ends with a step that may be as short as it likes: too little happens in it for a figure.
+        let isLong = interval.seconds >= plan.intervalSeconds / 3
+        if isLong || last == nil { last = interval } else { last?.open = interval.open }
         let isMeasured = phase == .measuring || phase == .ending
         if !isMeasured || interval.phase == .measuring {
             for (index, group) in interval.groups.enumerated() where index < total.count { total[index].add(group) }
         }
-        rates.append(interval.rate(\.completed))
+        if isLong { rates.append(interval.rate(\.completed)) }
         if rates.count > Self.rateCountMax { rates.removeFirst(rates.count - Self.rateCountMax) }
         guard let server = interval.server else { return }
         let end = interval.startSeconds + interval.seconds

@@ -132,12 +132,17 @@ package struct TerminalSize: Sendable, Equatable {
 
     /// Asked each time: the window may have changed. 80 by 24 where the terminal does not know.
     static var ofStandardError: TerminalSize {
+        of(STDERR_FILENO) ?? TerminalSize(columnCount: 80, rowCount: 24)
+    }
+
+    /// Nil where the terminal does not know, or it is none.
+    static func of(_ descriptor: CInt) -> TerminalSize? {
         var size = winsize()
         // Safe: the request fills the structure that it is given (ioctl_tty(2)).
-        let isKnown = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0
-        return TerminalSize(
-            columnCount: isKnown && size.ws_col > 0 ? Int(size.ws_col) : 80,
-            rowCount: isKnown && size.ws_row > 0 ? Int(size.ws_row) : 24)
+        guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
+            return nil
+        }
+        return TerminalSize(columnCount: Int(size.ws_col), rowCount: Int(size.ws_row))
     }
 }
 

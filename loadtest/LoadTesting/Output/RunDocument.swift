@@ -180,12 +180,11 @@ extension RunDocument {
         try container.encode(figures.perSecond(counters.receivedByteCount), forKey: "received_bytes_rate")
     }
 
-    /// Connections mostly open before it is measured: theirs is of the whole run.
     private static func encodeDistributions(
         _ measured: GroupMeasure, _ whole: GroupMeasure, _ container: inout Container
     ) throws {
         for (name, path) in Distributions.all {
-            let source = name == "connect" ? whole : measured
+            let source = Distributions.isOfWholeRun(name) ? whole : measured
             let histogram = source.distributions[keyPath: path]
             // Echo's and idle's have always been there.
             guard histogram.totalCount > 0 || name == "latency" || name == "connect" else { continue }
@@ -203,7 +202,7 @@ extension RunDocument {
             let whole = figures.whole[index]
             try container.encode(group.name, forKey: "name")
             try container.encode(group.clientCount, forKey: "connections")
-            try container.encode(RunFigures.connectedCount(whole.counters), forKey: "connected")
+            try container.encode(whole.counters.connected, forKey: "connected")
             try container.encode(CountersDocument(counters: measured.counters), forKey: "counters")
             try container.encode(CountersDocument(counters: whole.counters), forKey: "counters_of_whole_run")
             try container.encode(figures.perSecond(measured.counters.completed), forKey: "rate")

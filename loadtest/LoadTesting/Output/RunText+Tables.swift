@@ -10,7 +10,7 @@ extension RunText {
     static func distributionTable(_ figures: RunFigures) -> String {
         var rows: [[String]] = []
         for (name, path) in Distributions.all {
-            let source = name == "connect" ? figures.wholeTotal : figures.measuredTotal
+            let source = Distributions.isOfWholeRun(name) ? figures.wholeTotal : figures.measuredTotal
             let histogram = source.distributions[keyPath: path]
             guard histogram.totalCount > 0 else { continue }
             let summary = DistributionSummary(histogram)
@@ -18,15 +18,16 @@ extension RunText {
             rows.append([title(name, figures.scenario)] + values.map { Format.duration(nanoseconds: $0) })
         }
         guard !rows.isEmpty else { return "" }
-        return "\n" + TextTable.columns([["", "mean", "min"] + shown + ["max"]] + rows)
+        return "\n"
+            + TextTable.columns(
+                [["", "mean", "min"] + shown + ["max"]] + rows, leavingOut: ["min", "mean", "p90", "p99.9", "p50"])
     }
 
     private static func title(_ distribution: String, _ scenario: Scenario) -> String {
         switch (distribution, scenario) {
-        case ("latency", .fanout): "delivery"
-        case ("latency", .ramp), ("latency", .churn): "handshake"
-        case ("latency", .rate): "from when due"
-        case ("latency", .echo), ("latency", .soak): "round trip"
+        case ("latency", .fanout), ("latency", .slow): "delivery"
+        case ("latency", .rate), ("latency", .soak): "from when due"
+        case ("latency", .echo), ("latency", .churn): "round trip"
         case ("recovery", _): "until back"
         case ("lag", _): "sent late by"
         default: distribution
@@ -43,13 +44,13 @@ extension RunText {
             let values = ["p50", "p99", "p99.9"].map(latency.value) + [latency.max]
             return [
                 groups[index].name, Format.grouped(groups[index].clientCount),
-                Format.grouped(RunFigures.connectedCount(whole.counters)), Format.grouped(whole.counters.failed),
+                Format.grouped(whole.counters.connected), Format.grouped(whole.counters.failed),
                 Format.wholeNumber(figures.perSecond(measured.counters.completed)),
             ] + values.map { latency.count > 0 ? Format.duration(nanoseconds: $0) : "-" }
                 + [Format.grouped(whole.counters.lost)]
         }
         let head = ["group", "clients", "opened", "failed", "rate/s", "p50", "p99", "p99.9", "max", "lost"]
-        return "\n" + TextTable.columns([head] + rows)
+        return "\n" + TextTable.columns([head] + rows, leavingOut: ["p99.9", "failed", "opened", "p50"])
     }
 
     static func trends(_ figures: RunFigures) -> String {
@@ -68,6 +69,10 @@ extension RunText {
         value < 1_048_576 ? Format.bytes(Int(value)) : Format.decimal(value / 1_048_576, digits: 1) + " MiB"
     }
 
+    static func findings(_ record: RunRecord) -> String {
+        record.findings.map { TextTable.wrapped("  ", $0, continued: "    ") }.joined()
+    }
+
     static func warnings(_ record: RunRecord) -> String {
         record.warnings.map { TextTable.wrapped("  warning: ", $0, continued: "    ") }.joined()
     }
@@ -76,7 +81,8 @@ extension RunText {
         record.errors.map { error in
             let first = Format.decimal(error.firstSeconds, digits: 1)
             return TextTable.wrapped(
-                "  error, \(times(error.count)), first after \(first) s: ", error.kind, continued: "    ")
+                "  \(error.isExpected ? "expected" : "error"), \(times(error.count)), first after \(first) s: ",
+                error.kind, continued: "    ")
         }.joined()
     }
 

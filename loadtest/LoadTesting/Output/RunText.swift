@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
 internal import Histogram
 
 /// A run's figures for people: at most 100 columns, no colour.
 package enum RunText {
+    /// What `body` makes is for standard output: no line is longer than the terminal, if it is one.
+    package static func fittingTerminal<Result>(_ body: () throws -> Result) rethrows -> Result {
+        guard isatty(STDOUT_FILENO) == 1, let size = TerminalSize.of(STDOUT_FILENO) else { return try body() }
+        return try fitting(size.columnCount, body)
+    }
+
+    package static func fitting<Result>(_ columnCount: Int, _ body: () throws -> Result) rethrows -> Result {
+        try TextTable.$columnCountMax.withValue(min(max(columnCount, 50), 100)) { try body() }
+    }
+
     package static func text(_ figures: RunFigures, verdicts: [ThresholdVerdict] = []) -> String {
         TextTable.wrapped(figures.scenario.rawValue + " ", figures.url, continued: TextTable.indent)
             + TextTable.pairs(rows(figures)) + groupTable(figures) + distributionTable(figures)
-            + trends(figures) + warnings(figures.record) + errors(figures.record) + verdictLines(verdicts)
+            + trends(figures) + findings(figures.record) + warnings(figures.record) + errors(figures.record)
+            + verdictLines(verdicts)
     }
 
     // MARK: What was done
@@ -16,10 +28,11 @@ package enum RunText {
         var rows = [("connections", connections(figures))]
         if figures.seconds > 0 { rows.append(("measured", measured(figures))) }
         switch figures.scenario {
-        case .echo, .soak: rows += messages(figures) + roundTrips(figures)
-        case .rate: rows += messages(figures) + schedule(figures)
+        case .echo: rows += messages(figures) + roundTrips(figures)
+        case .rate, .soak: rows += messages(figures) + schedule(figures)
         case .idle: rows += connecting(figures)
-        case .ramp, .churn: rows += connecting(figures) + ends(figures)
+        case .ramp: rows += connecting(figures) + ends(figures)
+        case .churn: rows += connecting(figures) + ends(figures) + messages(figures) + roundTrips(figures)
         case .fanout: rows += deliveries(figures)
         case .storm: rows += returns(figures)
         case .slow: rows += traffic(figures) + ends(figures)
@@ -47,8 +60,14 @@ package enum RunText {
     }
 
     private static func messages(_ figures: RunFigures) -> [(String, String)] {
-        guard case .echo(let plan)? = figures.record.plan.groups.first?.behaviour else { return [] }
-        return [("messages", "\(size(plan.size)), \(plan.isText ? "text" : "binary")")]
+        let (messageSize, isText): (SizeDistribution, Bool)
+        switch figures.record.plan.groups.first?.behaviour {
+        case .echo(let plan): (messageSize, isText) = (plan.size, plan.isText)
+        case .paced(let plan): (messageSize, isText) = (plan.size, plan.isText)
+        case .churn(let plan) where plan.messageCount > 0: (messageSize, isText) = (plan.size, plan.isText)
+        case .churn, .idle, .publish, .subscribe, .script, nil: return []
+        }
+        return [("messages", "\(size(messageSize)), \(isText ? "text" : "binary")")]
     }
 
     private static func size(_ size: SizeDistribution) -> String {
@@ -63,16 +82,6 @@ package enum RunText {
         }
     }
 
-    /// What a completed one is called.
-    static func noun(_ scenario: Scenario) -> String {
-        switch scenario {
-        case .echo, .soak, .rate, .mixed, .storm: "round trips"
-        case .idle, .ramp, .churn: "handshakes"
-        case .fanout: "deliveries"
-        case .slow: "messages"
-        }
-    }
-
     private static func roundTrips(_ figures: RunFigures) -> [(String, String)] {
         guard figures.measuredTotal.counters.completed > 0 else { return [] }
         return [
@@ -83,14 +92,23 @@ package enum RunText {
 
     private static func payload(_ figures: RunFigures) -> (String, String) {
         let (sent, received) = (figures.perSecond(\.sentByteCount), figures.perSecond(\.receivedByteCount))
-        return ("payload", "\(megabytes(sent)) MB/s sent, \(megabytes(received)) MB/s received")
+        return ("payload", "\(throughput(sent)) sent, \(throughput(received)) received")
     }
 
-    private static func megabytes(_ byteCount: Double) -> String { Format.decimal(byteCount / 1e6, digits: 1) }
+    private static func throughput(_ byteCount: Double) -> String {
+        byteCount > 0 && byteCount < 1e5
+            ? Format.decimal(byteCount / 1e3, digits: 1) + " kB/s"
+            : Format.decimal(byteCount / 1e6, digits: 1) + " MB/s"
+    }
 
     private static func schedule(_ figures: RunFigures) -> [(String, String)] {
         let counters = figures.measuredTotal.counters
         let share = counters.due > 0 ? Double(counters.sent) / Double(counters.due) * 100 : 0
+        let answered = (
+            "answered",
+            "\(Format.grouped(counters.completed)), \(Format.perSecond(figures.rate)); "
+                + "\(Format.grouped(figures.unansweredCount)) unanswered at the end"
+        )
         return [
             ("due", "\(Format.grouped(counters.due)), \(Format.perSecond(figures.perSecond(\.due)))"),
             (
@@ -98,12 +116,7 @@ package enum RunText {
                 "\(Format.grouped(counters.sent)), \(Format.perSecond(figures.perSecond(\.sent)))"
                     + (counters.due > 0 ? ", \(Format.decimal(share, digits: 2)) % of what was due" : "")
             ),
-            (
-                "answered",
-                "\(Format.grouped(counters.completed)), \(Format.perSecond(figures.rate)); "
-                    + "\(Format.grouped(figures.unansweredCount)) unanswered at the end"
-            ), payload(figures),
-        ]
+        ] + (figures.record.plan.awaitsAnswers ? [answered] : []) + [payload(figures)]
     }
 
     private static func connecting(_ figures: RunFigures) -> [(String, String)] {
@@ -150,7 +163,8 @@ package enum RunText {
     }
 
     private static func returns(_ figures: RunFigures) -> [(String, String)] {
-        let counters = figures.wholeTotal.counters
+        // At the end all are closed, which is no loss.
+        let counters = figures.record.intervals.filter { $0.phase != .ending }.flatMap(\.groups).together.counters
         return [
             ("ended", Format.grouped(counters.ended)),
             ("came back", "\(Format.grouped(counters.reconnected)) of \(Format.grouped(counters.ended))"),
@@ -173,8 +187,8 @@ package enum RunText {
         guard let seconds = figures.server.cpuSeconds else { return [] }
         let share = figures.server.cpuShare.map { ", \(Format.decimal($0 * 100, digits: 0)) % of a core" } ?? ""
         var rows = [("server CPU", Format.decimal(seconds, digits: 2) + " s" + share)]
-        if let each = figures.completedPerCPUSecond, each > 0 {
-            rows.append(("", "\(Format.wholeNumber(each)) \(noun(figures.scenario)) per CPU second"))
+        if let each = figures.completedPerCPUSecond, each > 0, let noun = figures.scenario.completedNoun {
+            rows.append(("", "\(Format.wholeNumber(each)) \(noun) per CPU second"))
         }
         return rows
     }

@@ -6,10 +6,10 @@ extension Scenario {
     /// What is counted as completed, in the plural; nil: nothing is.
     package var completedNoun: String? {
         switch self {
-        case .echo, .rate, .slow, .soak, .mixed: "round trips"
-        case .fanout: "deliveries"
+        case .echo, .rate, .churn, .soak, .mixed: "round trips"
+        case .fanout, .slow: "deliveries"
         case .ramp: "handshakes"
-        case .churn, .storm, .idle: nil
+        case .storm, .idle: nil
         }
     }
 

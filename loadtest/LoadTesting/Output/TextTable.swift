@@ -2,15 +2,21 @@
 
 /// Text in columns and lines that fit a terminal.
 enum TextTable {
-    static let columnCountMax = 100
+    /// Of a line.
+    @TaskLocal static var columnCountMax = 100
     static let indent = "  "
 
     /// The first column to the left, the others to the right, each as wide as its widest cell. Lines of a first column
-    /// that leave no room for the others are cut.
-    static func columns(_ rows: [[String]]) -> String {
-        let count = rows.map(\.count).max() ?? 0
-        guard count > 0 else { return "" }
-        var widths = (0..<count).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    /// that leave no room for the others are cut. The columns of `names`, in the first row, are left out one by one
+    /// where there is no room for all.
+    static func columns(_ rows: [[String]], leavingOut names: [String] = []) -> String {
+        var rows = rows
+        for name in names where leastWidth(rows) > columnCountMax {
+            guard let column = rows[0].firstIndex(of: name) else { continue }
+            for index in rows.indices { rows[index].remove(at: column) }
+        }
+        var widths = widths(rows)
+        guard !widths.isEmpty else { return "" }
         let others = widths.dropFirst().reduce(0) { $0 + $1 + 2 }
         widths[0] = max(min(widths[0], columnCountMax - indent.count - others), 8)
         return rows.map { row in
@@ -26,6 +32,20 @@ enum TextTable {
             }
             return line.trimmingTrailingBlanks + "\n"
         }.joined()
+    }
+
+    /// Names may be cut to so much.
+    private static let nameWidthMin = 16
+
+    private static func leastWidth(_ rows: [[String]]) -> Int {
+        let widths = widths(rows)
+        return indent.count + min(widths[0], nameWidthMin) + widths.dropFirst().reduce(0) { $0 + $1 + 2 }
+    }
+
+    private static func widths(_ rows: [[String]]) -> [Int] {
+        (0..<(rows.map(\.count).max() ?? 0)).map { column in
+            rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+        }
     }
 
     /// A name and a value in each row, the values in one column, with what is too long continued below.

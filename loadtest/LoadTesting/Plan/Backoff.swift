@@ -41,8 +41,9 @@ package enum Backoff: Codable, Sendable, Equatable {
         case "socketio": self = .socketio
         case "centrifuge": self = .centrifuge
         case _:
-            guard let seconds = Double(text), seconds >= 0, seconds <= 3_600 else {
-                throw LoadTestError("--backoff is '\(text)'; use phoenix, socketio, centrifuge, or seconds up to 3600")
+            guard let seconds = try? Seconds.parse(text), seconds <= 3_600 else {
+                throw LoadTestError(
+                    "--backoff is '\(text)'; use phoenix, socketio, centrifuge, or a time up to 1h: 2, 500ms, 1m")
             }
             self = .constant(seconds)
         }

@@ -83,6 +83,8 @@ extension LoadPlan {
     package static func fanOut(
         _ plan: FanOutPlan, publishing: Target, subscribing: Target, subscriberCount: Int
     ) throws(LoadTestError) -> LoadPlan {
+        let problems = plan.problems(workerCount: 1)
+        guard problems.isEmpty else { throw LoadTestError(problems.joined(separator: "\n")) }
         try checkRooms(plan, publishing, subscribing)
         guard subscriberCount >= plan.roomCount else {
             throw LoadTestError(

@@ -27,7 +27,7 @@ extension LoadPlan {
 extension ClientGroup {
     fileprivate func validate() throws(LoadTestError) {
         // A group without clients holds what a flow measures under a name.
-        try LoadPlan.check("--connections", clientCount, 0...100_000_000)
+        if clientCount != 0 { try LoadPlan.check("--connections", clientCount, 1...100_000_000) }
         if target.urls.isEmpty { throw LoadTestError("the group \(name) has no URL; give one") }
         try LoadPlan.check("--connect-timeout", target.connectTimeoutSeconds, 0.001...3_600)
         if let arrivalsPerSecond { try LoadPlan.check("--rate", arrivalsPerSecond, 0.001...10_000_000) }

@@ -9,6 +9,8 @@ package struct Counters: Codable, Sendable, Equatable {
     package var opened = 0
     package var failed = 0
     package var ended = 0
+    /// Clients that had a connection open for the first time.
+    package var connected = 0
     /// Messages sent, and messages that came.
     package var sent = 0
     package var received = 0
@@ -29,8 +31,9 @@ package struct Counters: Codable, Sendable, Equatable {
     package init() {}
 
     package static let all: [(name: String, path: any WritableKeyPath<Counters, Int> & Sendable)] = [
-        ("started", \.started), ("opened", \.opened), ("failed", \.failed), ("ended", \.ended), ("sent", \.sent),
-        ("received", \.received), ("completed", \.completed), ("sent_bytes", \.sentByteCount),
+        ("started", \.started), ("opened", \.opened), ("failed", \.failed), ("ended", \.ended),
+        ("connected", \.connected), ("sent", \.sent), ("received", \.received), ("completed", \.completed),
+        ("sent_bytes", \.sentByteCount),
         ("received_bytes", \.receivedByteCount), ("lost", \.lost), ("duplicated", \.duplicated),
         ("reordered", \.reordered), ("due", \.due), ("reconnected", \.reconnected),
     ]
@@ -77,6 +80,10 @@ package struct Distributions: Sendable {
         [
             ("latency", \.latency), ("connect", \.connect), ("lag", \.lag), ("recovery", \.recovery),
         ]
+
+    /// Connections are made before the measurement begins, as a rule, and lost ones come back whenever they do: the
+    /// whole run's count. Of the others those do that were measured.
+    package static func isOfWholeRun(_ name: String) -> Bool { name == "connect" || name == "recovery" }
 
     /// Adds one value. What is longer than an hour counts as one.
     package mutating func record(

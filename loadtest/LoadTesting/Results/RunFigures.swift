@@ -11,6 +11,7 @@ package struct RunFigures: Sendable {
     package let wholeTotal: GroupMeasure
     /// How long was measured.
     package let seconds: Double
+    /// Without what the run is about.
     package let errorCount: Int
     package let server: ServerFigures
     /// Of each scheduler, on average over the time that was measured.
@@ -23,7 +24,7 @@ package struct RunFigures: Sendable {
         measuredTotal = Self.sum(measured)
         wholeTotal = Self.sum(whole)
         seconds = record.measuredSeconds
-        errorCount = record.errors.reduce(0) { $0 + $1.count }
+        errorCount = record.errors.reduce(0) { $1.isExpected ? $0 : $0 + $1.count }
         server = ServerFigures(record.intervals)
         usage = Self.usage(record.intervals.filter { $0.phase == .measuring })
     }
@@ -53,11 +54,7 @@ package struct RunFigures: Sendable {
     /// Where the first group connects to.
     package var url: String { record.plan.groups.first?.target.urls.first ?? "" }
     /// Clients whose connection opened. One that comes back later is not counted again.
-    package var connectedCount: Int { Self.connectedCount(wholeTotal.counters) }
-
-    package static func connectedCount(_ counters: Counters) -> Int {
-        max(counters.opened - counters.reconnected, 0)
-    }
+    package var connectedCount: Int { wholeTotal.counters.connected }
 
     package func perSecond(_ path: KeyPath<Counters, Int>) -> Double {
         perSecond(measuredTotal.counters[keyPath: path])

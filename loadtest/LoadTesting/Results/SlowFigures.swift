@@ -49,15 +49,16 @@ package struct SlowFigures: Sendable, Equatable, Codable {
     package var text: String {
         func row(_ subscribers: Subscribers) -> String {
             let latency = subscribers.latency
+            let latencies = [("p50", latency.p50), ("p99", latency.p99), ("max", latency.max)]
+                .map { ", \($0) \(Format.duration(nanoseconds: $1))" }.joined()
             return "\(Format.grouped(subscribers.clientCount)) clients, "
-                + "\(Format.grouped(subscribers.deliveredCount)) deliveries, "
-                + "p50 \(Format.duration(nanoseconds: latency.p50)), p99 \(Format.duration(nanoseconds: latency.p99)), "
-                + "max \(Format.duration(nanoseconds: latency.max)); \(Format.grouped(subscribers.lostCount)) lost, "
+                + "\(Format.grouped(subscribers.deliveredCount)) deliveries\(latency.count > 0 ? latencies : ""); "
+                + "\(Format.grouped(subscribers.lostCount)) lost, "
                 + "\(Format.grouped(subscribers.endedCount)) connections ended"
         }
         var rows = [("fast", row(fast)), ("slow", row(slow))]
         rows += slowEnds.map { ("", "\(Format.grouped($0.count)) x \($0.kind)") }
         if let serverGrowthByteCount { rows.append(("server memory grew by", Format.bytes(serverGrowthByteCount))) }
-        return "Slow consumers\n" + Format.table(rows)
+        return "Slow consumers\n" + TextTable.pairs(rows)
     }
 }

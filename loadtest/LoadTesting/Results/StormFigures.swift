@@ -58,7 +58,7 @@ package struct StormFigures: Sendable, Equatable, Codable {
         let connecting = [("p50", connect.p50), ("p99", connect.p99), ("max", connect.max)]
             .map { "\($0) \(Format.duration(nanoseconds: $1))" }.joined(separator: ", ")
         return "Reconnect storm\n"
-            + Format.table([
+            + TextTable.pairs([
                 ("lost a connection", "\(Format.grouped(lostCount)) of \(Format.grouped(clientCount)) clients"),
                 ("came back", Format.grouped(backCount)), ("50 % back after", time(back50Seconds)),
                 ("90 % back after", time(back90Seconds)), ("99 % back after", time(back99Seconds)),

@@ -47,11 +47,29 @@ package struct Threshold: Sendable, Equatable {
         }
     }
 
-    /// Throws where the plan has no group of that name.
-    package func check(_ plan: LoadPlan) throws(ThresholdError) {
-        guard let group, !plan.groups.contains(where: { $0.name == group }) else { return }
-        let known = plan.groups.map { "'\($0.name)'" }.joined(separator: ", ")
-        throw ThresholdParser(expression).error(group[...], "the run has no group of this name; it has \(known)")
+    /// Throws where a run of this plan cannot tell: it has no group of that name, or measures nothing of the kind.
+    /// `hasServer`: the server's process is known.
+    package func check(_ plan: LoadPlan, hasServer: Bool = true) throws(ThresholdError) {
+        let parser = ThresholdParser(expression)
+        var groups = plan.groups
+        if let group {
+            groups.removeAll { $0.name != group }
+            if groups.isEmpty {
+                let known = plan.groups.map { "'\($0.name)'" }.joined(separator: ", ")
+                throw parser.error(group[...], "the run has no group of this name; it has \(known)")
+            }
+        }
+        switch metric {
+        case .distribution("latency", let statistic, _):
+            // A group without clients has what others measure.
+            if groups.contains(where: { $0.clientCount == 0 || $0.behaviour.measuresLatency }) { return }
+            throw parser.error(
+                expression[...],
+                "no answers are awaited, so that there is no latency; connections have connect.\(statistic)")
+        case .single(let single):
+            if single.isOfServer, !hasServer { throw parser.error(expression[...], Single.serverRemedy) }
+        case .distribution: break
+        }
     }
 
     package func verdict(_ figures: RunFigures) -> ThresholdVerdict {
@@ -175,8 +193,7 @@ extension Threshold {
             case .single(let single): return single.value(figures, measured.counters, whole.counters)
             case .distribution(let name, let statistic, let percent):
                 guard let path = Distributions.all.first(where: { $0.name == name })?.path else { return .nothing }
-                // Connections mostly open before it is measured.
-                let histogram = (name == "connect" ? whole : measured).distributions[keyPath: path]
+                let histogram = (Distributions.isOfWholeRun(name) ? whole : measured).distributions[keyPath: path]
                 return Self.value(histogram, statistic, percent)
             }
         }
@@ -218,6 +235,17 @@ extension Threshold {
             }
         }
 
+        static let serverRemedy = "nothing was measured of the server: give --server-pid"
+
+        var isOfServer: Bool {
+            switch self {
+            case .serverCPU, .ratePerCPU, .memoryPerConnection: true
+            case .errors, .errorRate, .failed, .lost, .duplicated, .reordered, .rate, .sentRate, .receivedRate,
+                .connected:
+                false
+            }
+        }
+
         func value(_ figures: RunFigures, _ measured: Counters, _ whole: Counters) -> Value {
             let hasMessages = whole.sent > 0 || whole.received > 0 || whole.completed > 0
             func count(_ value: Int, _ hasData: Bool) -> Value { hasData ? .value(Double(value)) : .nothing }
@@ -225,7 +253,7 @@ extension Threshold {
                 figures.seconds > 0 ? .value(figures.perSecond(value)) : .nothing
             }
             func ofServer(_ value: Double?) -> Value {
-                value.map(Value.value) ?? .missing("nothing was measured of the server: give --server-pid")
+                value.map(Value.value) ?? .missing(Self.serverRemedy)
             }
             switch self {
             case .errors: return .value(Double(figures.errorCount))
@@ -237,7 +265,7 @@ extension Threshold {
             case .rate: return perSecond(measured.completed)
             case .sentRate: return perSecond(measured.sent)
             case .receivedRate: return perSecond(measured.received)
-            case .connected: return count(RunFigures.connectedCount(whole), whole.started > 0)
+            case .connected: return count(whole.connected, whole.started > 0)
             case .serverCPU: return ofServer(figures.server.cpuShare.map { $0 * 100 })
             case .ratePerCPU: return ofServer(figures.completedPerCPUSecond)
             case .memoryPerConnection: return ofServer(figures.server.bytesPerConnection["anonymous"])

@@ -20,6 +20,10 @@ final class ClientShare: @unchecked Sendable {  // as above
     let board: GroupBoard
     /// Of a group with a script; and where its named measurements go.
     let script: ScriptProgram?
+    /// Connections that open are what the run is about.
+    private let completesByOpening: Bool
+    /// From when the work begins to when it is measured, in nanoseconds.
+    private let warmup: UInt64
     var measures: [ClientShare] = []
     var counters = Counters()
     /// Since they were last taken.
@@ -49,9 +53,16 @@ final class ClientShare: @unchecked Sendable {  // as above
     let settledCount = Atomic<Int>(0)
     /// Clients that have lost an open connection, once or more often.
     let lostClientCount = Atomic<Int>(0)
+    /// Connections that were cut at the end while something was unanswered.
+    let abandonedCount = Atomic<Int>(0)
 
-    init(_ group: ClientGroup, groupIndex: Int, index: Int, errors: ErrorTally, board: GroupBoard) {
+    init(
+        _ group: ClientGroup, groupIndex: Int, index: Int, errors: ErrorTally, board: GroupBoard,
+        completesByOpening: Bool, warmupSeconds: Double
+    ) {
         self.group = group
+        self.completesByOpening = completesByOpening
+        warmup = UInt64(warmupSeconds * 1e9)
         self.groupIndex = groupIndex
         self.index = index
         self.errors = errors
@@ -114,6 +125,9 @@ final class ClientShare: @unchecked Sendable {  // as above
     func opened(_ seat: inout Seat, _ address: Address<ClientCommand>) -> ClientCommand? {
         let now = MonotonicTime.now().nanoseconds
         counters.opened += 1
+        // Who has had one before has lost it.
+        if !seat.hasBeenLost { counters.connected += 1 }
+        if completesByOpening { counters.completed += 1 }
         if seat.attempt == 0 { add(settledCount) }
         add(openedCount)
         errors.openCount.add(1, ordering: .relaxed)
@@ -206,9 +220,25 @@ final class ClientShare: @unchecked Sendable {  // as above
     }
 
     /// A message was not answered, or did not even leave: its latency so far counts, so that percentiles do not gain by
-    /// what they do not contain.
+    /// what they do not contain. One of the warm-up is in no result, however late it is given up.
     func noteUnanswered(from start: UInt64, to now: UInt64) {
+        let measuredAt = beganAt + warmup
+        guard start >= measuredAt || now < measuredAt else { return }
         distributions.latency.record(min(now &- min(start, now), Distributions.valueMax))
+    }
+
+    /// The end has waited for long enough. `isAwaiting`: something is unanswered, and not only the closing handshake.
+    func cut(_ connection: borrowing Connection<ClientCommand>, isAwaiting: Bool) {
+        if isAwaiting { add(abandonedCount) }
+        connection.abort()
+    }
+
+    /// A connection is over: what it has not answered is lost, each with its latency so far.
+    func noteUnanswered(_ exchange: inout Exchange) {
+        let now = MonotonicTime.now().nanoseconds
+        let count = exchange.unansweredCount
+        for _ in 0..<count { if let start = exchange.giveUpOldest() { noteUnanswered(from: start, to: now) } }
+        counters.lost += count
     }
 
     // MARK: Results
@@ -256,6 +286,17 @@ final class GroupBoard: Sendable {
 }
 
 extension Behaviour {
+    /// Answers, or deliveries, are awaited.
+    var measuresLatency: Bool {
+        switch self {
+        case .echo, .subscribe: true
+        case .paced(let plan): plan.awaitsAnswers
+        case .churn(let plan): plan.messageCount > 0
+        case .script(let plan): plan.hasExpectations
+        case .idle, .publish: false
+        }
+    }
+
     /// Of the largest message that clients send.
     var byteCountMax: Int {
         switch self {

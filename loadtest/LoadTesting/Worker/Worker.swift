@@ -74,7 +74,9 @@ final class Worker: Sendable {
             for (index, group) in plan.groups.enumerated() {
                 let board = GroupBoard(group, fanOuts)
                 let row = (0..<runtime.schedulerCount).map { scheduler in
-                    ClientShare(group, groupIndex: index, index: scheduler, errors: errors, board: board)
+                    ClientShare(
+                        group, groupIndex: index, index: scheduler, errors: errors, board: board,
+                        completesByOpening: plan.scenario == .ramp, warmupSeconds: plan.warmupSeconds)
                 }
                 let count = place.share(of: group.clientCount)
                 for share in row { share.reserve(clientCount: (count + row.count - 1) / row.count) }
@@ -185,6 +187,7 @@ final class Worker: Sendable {
             openCount: sum { $0.openedCount.load(ordering: .relaxed) - $0.endedCount.load(ordering: .relaxed) },
             failedCount: failedCount, connectionCount: client.connectionCount,
             lostCount: sum { $0.lostClientCount.load(ordering: .relaxed) },
+            abandonedCount: sum { $0.abandonedCount.load(ordering: .relaxed) },
             isDeserted: hasStartedAll.load(ordering: .relaxed) && client.connectionCount == 0
                 && plan.groups.allSatisfy { $0.backoff == nil })
     }

@@ -196,22 +196,13 @@ package struct HTMLReport {
 /// A command line as a shell would take it back, less what opens doors: a page is there to be sent around.
 package enum ShellWords {
     package static func joined(_ words: [String]) -> String {
-        words.map { quoted(withoutSecret($0)) }.joined(separator: " ")
+        zip(words, [""] + words).map { quoted(withoutSecret($0, behind: $1)) }.joined(separator: " ")
     }
 
-    private static let secretHeaders = ["authorization:", "proxy-authorization:", "cookie:"]
-
-    /// A header's value that proves who someone is (RFC 9110 §11.6.2, RFC 6265 §4.2).
-    private static func withoutSecret(_ word: String) -> String {
-        for header in secretHeaders {
-            // Also behind an option's name: --header=Cookie: …
-            let name =
-                word.lowercased().hasPrefix(header) ? word[...] : word[(word.firstIndex(of: "=") ?? word.startIndex)...]
-            guard let colon = name.firstIndex(of: ":") else { continue }
-            let start = name.first == "=" ? name.index(after: name.startIndex) : name.startIndex
-            if name[start...colon].lowercased() == header { return word[...colon] + " ..." }
-        }
-        return word
+    /// Any header may prove who someone is: names alone are kept.
+    private static func withoutSecret(_ word: String, behind option: String) -> String {
+        guard option == "--header" || word.hasPrefix("--header=") else { return word }
+        return word.firstIndex(of: ":").map { word[...$0] + " ..." } ?? "..."
     }
 
     private static func quoted(_ word: String) -> String {

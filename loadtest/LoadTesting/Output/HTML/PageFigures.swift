@@ -25,6 +25,8 @@ struct PageFigures {
     let measured: [GroupMeasure]
     let whole: [GroupMeasure]
     let total: GroupMeasure
+    /// Of the server while it was measured.
+    let server: ServerFigures
     /// The distribution that the run is about, and by group what it held.
     let choice: DistributionChoice
     let distributions: [NanosecondHistogram]
@@ -41,6 +43,7 @@ struct PageFigures {
         measured = record.measured
         whole = record.whole
         total = measured.together
+        server = ServerFigures(record.intervals)
         let all = whole.together
         let choice = DistributionChoice.main(of: record.plan.scenario, in: all.distributions)
         self.choice = choice
@@ -57,7 +60,9 @@ struct PageFigures {
     }
 
     var groupNames: [String] { record.plan.groups.map(\.name) }
-    var errorCount: Int { record.errors.reduce(0) { $0 + $1.count } }
+    /// Without what the run is about.
+    var faults: [TestError] { record.errors.filter { !$0.isExpected } }
+    var errorCount: Int { faults.reduce(0) { $0 + $1.count } }
     var completedNoun: String { record.plan.scenario.completedNoun ?? "completed" }
 
     /// Completed in each second of the measurement.
@@ -66,10 +71,12 @@ struct PageFigures {
     }
 
     var openedCount: Int { whole.reduce(0) { $0 + $1.counters.opened } }
-    /// A phase ends with a step that may be as short as it likes: too few things happened in it for a figure.
+    /// A phase ends with a step that may be as short as it likes: too few things happened in it for a figure. Where all
+    /// that was measured is as short, as a storm may be, it is what there is.
     private var drawn: [Interval] {
-        let long = record.intervals.filter { $0.seconds >= record.plan.intervalSeconds / 3 }
-        return long.isEmpty ? record.intervals : long
+        let isLong = { (interval: Interval) in interval.seconds >= record.plan.intervalSeconds / 3 }
+        let hasLong = record.intervals.contains { $0.phase == .measuring && isLong($0) }
+        return record.intervals.filter { isLong($0) || !hasLong && $0.phase == .measuring && $0.seconds > 0 }
     }
 
     var openCountMax: Int { record.intervals.map { $0.open.reduce(0, +) }.max() ?? 0 }
@@ -125,16 +132,6 @@ struct PageFigures {
 
     func server(_ path: KeyPath<ServerSample, Int?>) -> [PlotPoint] {
         timeline { $0.server?[keyPath: path].map(Double.init) }
-    }
-
-    /// CPU time that the server used while it was measured, between the samples that frame it.
-    var serverCPUSeconds: Double? {
-        guard let first = record.intervals.firstIndex(where: { $0.phase == .measuring }),
-            let last = record.intervals.lastIndex(where: { $0.phase == .measuring && $0.server != nil }),
-            let before = record.intervals[...first].last(where: { $0.server != nil }),
-            let start = before.server, let end = record.intervals[last].server, end.cpuSeconds > start.cpuSeconds
-        else { return nil }
-        return end.cpuSeconds - start.cpuSeconds
     }
 
     var serverByteCountMax: Int? {

@@ -41,9 +41,7 @@ enum ReportTables {
                 var rows: [[HTML]] = []
                 for run in runs {
                     let prefix = runs.count > 1 ? "\(run.name): " : ""
-                    // Connections are made before the measurement begins, and lost ones come back whenever they do.
-                    let isWhole = path == \Distributions.connect || path == \Distributions.recovery
-                    let measures = isWhole ? run.whole : run.measured
+                    let measures = Distributions.isOfWholeRun(name) ? run.whole : run.measured
                     for (group, measure) in zip(run.groupNames, measures) {
                         rows += row(prefix + group, measure.distributions[keyPath: path])
                     }
@@ -59,7 +57,9 @@ enum ReportTables {
 
     private static func row(_ name: String, _ histogram: NanosecondHistogram) -> [[HTML]] {
         guard histogram.totalCount > 0 else { return [] }
-        let values = [histogram.min, UInt64(histogram.mean)] + columns.map { histogram.valueAtPercentile($0.value) }
+        let values =
+            [histogram.min, UInt64(HistogramSlots(histogram).mean)]
+            + columns.map { histogram.valueAtPercentile($0.value) }
         return [
             [.text(name), cell(Format.grouped(Int(histogram.totalCount)))] + values.map { cell(duration($0)) }
         ]
@@ -112,7 +112,10 @@ enum ReportTables {
         var rows: [[HTML]] = []
         for run in runs {
             for error in run.record.errors {
-                let kind = HTML.element("span", ["class": "error"], .text(error.kind))
+                let kind =
+                    error.isExpected
+                    ? HTML.text("expected: " + error.kind)
+                    : HTML.element("span", ["class": "error"], .text(error.kind))
                 rows.append(
                     [runs.count > 1 ? .text(run.name) + .text(": ") + kind : kind]
                         + [
@@ -192,7 +195,7 @@ enum KeyFigures {
             KeyFigure(
                 name: "Errors", value: Format.grouped(run.errorCount),
                 note: run.errorCount == 0
-                    ? "" : run.record.errors.count == 1 ? "of one kind" : "of \(run.record.errors.count) kinds",
+                    ? "" : run.faults.count == 1 ? "of one kind" : "of \(run.faults.count) kinds",
                 number: Double(run.errorCount),
                 isMoreBetter: false, isBad: run.errorCount > 0))
         return result + ofServer(run)
@@ -204,19 +207,16 @@ enum KeyFigures {
         if lost > 0 || run.record.plan.scenario == .fanout {
             result.append(
                 KeyFigure(
-                    name: "Deliveries lost", value: Format.grouped(lost), number: Double(lost), isMoreBetter: false,
+                    name: run.record.plan.scenario.completedNoun == "deliveries" ? "Deliveries lost" : "Messages lost",
+                    value: Format.grouped(lost), number: Double(lost), isMoreBetter: false,
                     isBad: lost > 0))
         }
-        if let seconds = run.serverCPUSeconds {
-            let completed = run.total.counters.completed
-            if completed > 0 {
-                let each = Double(completed) / seconds
-                result.append(
-                    KeyFigure(
-                        name: "\(run.completedNoun.capitalizedFirst) per server CPU second",
-                        value: Format.grouped(Int(each)), note: "\(PlotUnit.significant(seconds)) s of CPU time",
-                        number: each, isMoreBetter: true))
-            }
+        if let seconds = run.server.cpuSeconds, let each = run.server.completedPerCPUSecond, each > 0 {
+            result.append(
+                KeyFigure(
+                    name: "\(run.completedNoun.capitalizedFirst) per server CPU second",
+                    value: Format.grouped(Int(each.rounded())), note: "\(PlotUnit.significant(seconds)) s of CPU time",
+                    number: each, isMoreBetter: true))
         }
         if let bytes = run.serverByteCountMax {
             result.append(
