@@ -10,7 +10,7 @@ struct Conformance: AsyncParsableCommand {
     @Argument(help: "Where the fuzzingserver listens.") var url: String
 
     mutating func run() async throws {
-        let count = try await told { try await ConformanceRun(url: url).run(Progress(isEnabled: true)) }
+        let count = try await told { try await ConformanceRun(url: url).run(Progress()) }
         print("\(count) cases were run; the server has the verdicts")
     }
 }

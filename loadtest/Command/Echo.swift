@@ -17,13 +17,13 @@ struct Echo: PlanCommand {
 
     func validate() throws {
         try checkSeconds(duration, "--duration")
-        try check(inFlight, in: 1...65_536, "--in-flight")
+        try check(inFlight, in: 1...EchoPlan.inFlightMax, "--in-flight")
     }
 
     func makePlan() -> LoadPlan {
         var plan = common.plan(.echo, .echo(EchoPlan(size: messages.size, inFlight: inFlight, isText: messages.text)))
         plan.durationSeconds = duration
-        plan.warmupSeconds = max(warmup, 0)
+        plan.warmupSeconds = warmup
         return plan
     }
 }

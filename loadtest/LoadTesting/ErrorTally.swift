@@ -11,18 +11,14 @@ final class ErrorTally: Sendable {
 
     private let start = MonotonicTime.now()
     private let state = Mutex<[String: TestError]>([:])
-    private let total = Atomic<Int>(0)
     /// Connections of the worker that are open now: errors say at how many they began.
     let openCount = Atomic<Int>(0)
-
-    var count: Int { total.load(ordering: .relaxed) }
 
     /// `isExpected`: what the run is about, no fault.
     func add(_ kind: String, count: Int = 1, isExpected: Bool = false) {
         guard count > 0 else { return }
         let seconds = (MonotonicTime.now() - start).seconds
         let openCount = openCount.load(ordering: .relaxed)
-        total.add(count, ordering: .relaxed)
         withoutPreemption {
             state.withLock { errors in
                 let key = errors[kind] != nil || errors.count < Self.kindCountMax ? kind : Self.others

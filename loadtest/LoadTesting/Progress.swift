@@ -4,19 +4,15 @@ internal import Glibc
 
 /// A line on standard error that says how far the test is: written over on a terminal, one below the other elsewhere.
 package final class Progress {
-    private let isEnabled: Bool
     private let isTerminal: Bool
     private var next = ContinuousClock.now + .seconds(1)
     private var width = 0
 
-    package init(isEnabled: Bool) {
-        self.isEnabled = isEnabled
-        isTerminal = isatty(STDERR_FILENO) == 1
-    }
+    package init() { isTerminal = isatty(STDERR_FILENO) == 1 }
 
     /// Writes a line if the last is a second old.
     func update(_ line: () -> String) {
-        guard isEnabled, ContinuousClock.now >= next else { return }
+        guard ContinuousClock.now >= next else { return }
         next += .seconds(1)
         let text = line()
         guard isTerminal else { return write(text + "\n") }

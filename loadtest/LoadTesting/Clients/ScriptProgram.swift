@@ -95,12 +95,7 @@ extension ThinkTime {
         case .exponential(let mean, let most): return min(random.exponential() * mean, most)
         case .lognormal(let median, let sigma, let most): return min(median * exp(sigma * random.normal()), most)
         case .choice(let times):
-            var left = Double.random(in: 0..<1, using: &random) * times.reduce(0) { $0 + $1.weight }
-            for time in times {
-                left -= time.weight
-                if left < 0 { return time.seconds }
-            }
-            return times.last?.seconds ?? 0
+            return random.choose(times) { $0.weight }?.seconds ?? 0
         }
     }
 }
@@ -111,35 +106,5 @@ extension ClientShare {
     func noteFailure(at line: Int, _ what: String, sample: String? = nil) {
         let place = line > 0 ? "\(group.name), line \(line): \(what)" : "\(group.name): \(what)"
         errors.add(board.withSample(of: place, sample))
-    }
-}
-
-/// Comparisons of messages.
-enum ByteText {
-    static func areEqual(_ first: Span<UInt8>, _ second: Span<UInt8>) -> Bool {
-        first.count == second.count && isPart(second, of: first, at: 0)
-    }
-
-    static func contains(_ bytes: Span<UInt8>, _ part: Span<UInt8>) -> Bool {
-        guard !part.isEmpty else { return true }
-        guard part.count <= bytes.count else { return false }
-        let first = part[0]
-        for offset in 0...bytes.count - part.count
-        where bytes[offset] == first && isPart(part, of: bytes, at: offset) {
-            return true
-        }
-        return false
-    }
-
-    /// There are enough bytes from `offset` on.
-    private static func isPart(_ part: Span<UInt8>, of bytes: Span<UInt8>, at offset: Int) -> Bool {
-        guard !part.isEmpty else { return true }
-        // Safe: the caller has checked the counts; both are looked at within the call only.
-        return unsafe bytes.withUnsafeBytes { bytes in
-            unsafe part.withUnsafeBytes { part in
-                let start = unsafe bytes.baseAddress! + offset
-                return unsafe memcmp(start, part.baseAddress!, part.count) == 0
-            }
-        }
     }
 }

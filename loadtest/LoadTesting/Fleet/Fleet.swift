@@ -77,19 +77,8 @@ package enum Fleet {
     private static func prepare(
         _ remotes: [(Remote, LoadPlan, WorkerPlace)]
     ) async throws(LoadTestError) -> [any WorkerLink] {
-        let results = await withTaskGroup(of: (Int, Result<RemoteWorker, LoadTestError>).self) { tasks in
-            for (index, remote) in remotes.enumerated() {
-                tasks.addTask {
-                    do throws(LoadTestError) {
-                        return (index, .success(try await RemoteWorker(remote.0, remote.1, remote.2)))
-                    } catch {
-                        return (index, .failure(error))
-                    }
-                }
-            }
-            var results: [(Int, Result<RemoteWorker, LoadTestError>)] = []
-            for await result in tasks { results.append(result) }
-            return results.sorted { $0.0 < $1.0 }.map(\.1)
+        let results = await concurrently(remotes) { remote throws(LoadTestError) in
+            try await RemoteWorker(remote.0, remote.1, remote.2)
         }
         var workers: [RemoteWorker] = []
         var failure: LoadTestError?

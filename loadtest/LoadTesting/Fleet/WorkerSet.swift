@@ -103,20 +103,7 @@ package final class WorkerSet: WorkerLink {
     private func ask<Value: Sendable>(
         _ body: @escaping @Sendable (any WorkerLink) async throws(LoadTestError) -> Value
     ) async -> [Result<Value, LoadTestError>] {
-        await withTaskGroup(of: (Int, Result<Value, LoadTestError>).self) { tasks in
-            for (index, worker) in workers.enumerated() {
-                tasks.addTask {
-                    do throws(LoadTestError) {
-                        return (index, .success(try await body(worker)))
-                    } catch {
-                        return (index, .failure(error))
-                    }
-                }
-            }
-            var results: [(Int, Result<Value, LoadTestError>)] = []
-            for await result in tasks { results.append(result) }
-            return results.sorted { $0.0 < $1.0 }.map(\.1)
-        }
+        await concurrently(workers, body)
     }
 
     private func all<Value: Sendable>(

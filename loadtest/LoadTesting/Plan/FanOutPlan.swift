@@ -14,7 +14,7 @@ package struct FanOutPlan: Codable, Sendable, Equatable {
         case inFlight(Int)
     }
 
-    package static let byteCountMax = 1 << 28
+    package static let byteCountMax = SizeDistribution.byteCountLimit
     package static let inFlightMax = 1_024
 
     package var name = "fanout"

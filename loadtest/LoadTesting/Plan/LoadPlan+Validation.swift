@@ -34,7 +34,7 @@ extension ClientGroup {
         switch behaviour {
         case .echo(let plan):
             try plan.size.validate()
-            try LoadPlan.check("--in-flight", plan.inFlight, 1...65_536)
+            try LoadPlan.check("--in-flight", plan.inFlight, 1...EchoPlan.inFlightMax)
         case .paced(let plan):
             try plan.size.validate()
             try LoadPlan.check("--rate", plan.ratePerSecond, 0.000_001...1e9)
@@ -55,6 +55,7 @@ extension ClientGroup {
 extension SizeDistribution {
     /// The largest message: as `max-message-bytes` may be on a Roost server.
     static let byteCountLimit = 1 << 28
+    static let sigmaMax = 10.0
 
     func validate() throws(LoadTestError) {
         func check(_ byteCount: Int) throws(LoadTestError) {
@@ -76,7 +77,7 @@ extension SizeDistribution {
             try check(most)
         case .lognormal(let median, let sigma, let most):
             try checkPositive(median, "median")
-            try LoadPlan.check("--size's sigma", sigma, 0...100)
+            try LoadPlan.check("--size's sigma", sigma, 0...Self.sigmaMax)
             try check(most)
         case .choice(let sizes):
             if sizes.isEmpty { throw LoadTestError("--size is a choice of nothing; name sizes and their weights") }

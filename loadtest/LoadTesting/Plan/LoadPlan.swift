@@ -18,7 +18,7 @@ package struct LoadPlan: Codable, Sendable, Equatable {
     package var holdSeconds = 0.0
     /// Of a storm: the load tester cuts the connections; else the server's end is awaited.
     package var dropsConnections = true
-    /// Scheduler threads of each worker; 0: one for each core.
+    /// Scheduler threads of each worker; 0: the cores are shared out among the workers of a machine.
     package var schedulerCount = 0
     /// Connection attempts of a worker that are under way at one time: a server's backlog holds few more.
     package var connectingCountMax = 1_000
@@ -94,6 +94,9 @@ package struct EchoPlan: Codable, Sendable, Equatable {
     package var size: SizeDistribution
     package var inFlight: Int
     package var isText: Bool
+
+    /// Messages of one client that may be on their way at one time.
+    package static let inFlightMax = 65_536
 
     package init(size: SizeDistribution, inFlight: Int, isText: Bool) {
         self.size = size

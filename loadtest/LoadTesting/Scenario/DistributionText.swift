@@ -27,7 +27,8 @@ struct DistributionText {
         let remedy: String
 
         static let bytes = Unit(
-            read: { Quantity.byteCount($0) }, most: 268_435_456, remedy: "use bytes in 0...268435456")
+            read: { Quantity.byteCount($0) }, most: Double(SizeDistribution.byteCountLimit),
+            remedy: "use bytes in 0...\(SizeDistribution.byteCountLimit)")
         static let seconds = Unit(
             read: { Quantity.seconds($0) }, most: 86_400, remedy: "use a time as in 500ms, at most 24h")
     }
@@ -93,7 +94,7 @@ struct DistributionText {
         var values: [Double] = []
         for (parameter, text) in zip(parameters, texts) {
             if parameter == "sigma" {
-                guard let sigma = Quantity.number(text), sigma >= 0, sigma <= 10 else {
+                guard let sigma = Quantity.number(text), sigma >= 0, sigma <= SizeDistribution.sigmaMax else {
                     throw Refusal(remedy: "sigma is '\(Printable.short(text))'; use a number in 0...10")
                 }
                 values.append(sigma)

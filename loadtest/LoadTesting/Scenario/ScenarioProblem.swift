@@ -49,11 +49,9 @@ final class ProblemList {
 
 /// Text of others for a terminal.
 enum Printable {
-    /// Control characters as `\x..`.
+    /// What a terminal would obey as `\x..`.
     static func text(_ text: String) -> String {
-        func isControl(_ scalar: Unicode.Scalar) -> Bool {
-            scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || (0x2028...0x2029).contains(scalar.value)
-        }
+        let isControl = TerminalText.isControl
         guard text.unicodeScalars.contains(where: isControl) else { return text }
         return text.unicodeScalars.reduce(into: "") { result, scalar in
             guard isControl(scalar) else { return result.unicodeScalars.append(scalar) }

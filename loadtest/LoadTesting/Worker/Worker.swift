@@ -24,7 +24,7 @@ package struct WorkerPlace: Codable, Sendable, Equatable {
 
 /// The clients of one program: opens their connections, tells them what to do, adds up what they counted.
 final class Worker: Sendable {
-    /// After so many failures in a row no further client is started, unless its group comes back.
+    /// After so many failures, of all groups together, no further client is started, unless its group comes back.
     private static let failureCountMax = 1_000
     /// Clients begin at whole milliseconds after the run's start, in nanoseconds: where they have a time, at the first
     /// that is not before it.
@@ -38,7 +38,8 @@ final class Worker: Sendable {
     let errors = ErrorTally()
     /// By group and scheduler.
     let shares: [[ClientShare]]
-    private let client: RoostClient
+    /// One for each time that groups give their connections to open.
+    private let clients: [RoostClient]
     private let startedCount = Atomic<Int>(0)
     private let hasStartedAll = Atomic<Bool>(false)
     /// The run is over: no further client is started.
@@ -63,12 +64,15 @@ final class Worker: Sendable {
         }
         var logger = Logger(label: "loadtest")
         logger.logLevel = .warning
-        let timeout = plan.groups.map(\.target.connectTimeoutSeconds).max() ?? 10
-        client = await RoostClient(runtime: runtime, logger: logger, connectTimeout: .seconds(timeout))
         usages = Mutex(Array(repeating: ThreadUsage(), count: runtime.schedulerCount))
         let (runtime, errors) = (runtime, errors)
         var shares: [[ClientShare]] = []
         var connectors: [[Connector]] = []
+        var clients: [Double: RoostClient] = [:]
+        for timeout in Set(plan.groups.map(\.target.connectTimeoutSeconds)) {
+            clients[timeout] = await RoostClient(runtime: runtime, logger: logger, connectTimeout: .seconds(timeout))
+        }
+        self.clients = Array(clients.values)
         do {
             let fanOuts = try FanOutBoard.all(of: plan, place)
             for (index, group) in plan.groups.enumerated() {
@@ -81,12 +85,15 @@ final class Worker: Sendable {
                 let count = place.share(of: group.clientCount)
                 for share in row { share.reserve(clientCount: (count + row.count - 1) / row.count) }
                 shares.append(row)
+                guard let client = clients[group.target.connectTimeoutSeconds] else {
+                    preconditionFailure("a group without a client")
+                }
                 let endpoints = try EndpointFactory(client, group, row).make()
                 let sources = try group.target.sourceAddresses.map { try ClientEndpoint.source($0) }
                 connectors.append(row.map { Connector(endpoints, sources, $0, runtime) })
             }
         } catch {
-            await client.close(timeout: .zero)
+            for client in clients.values { await client.close(timeout: .zero) }
             runtime.stop()
             throw (error as? LoadTestError) ?? LoadTestError("\(error)")
         }
@@ -178,17 +185,18 @@ final class Worker: Sendable {
     private var failedCount: Int { sum { $0.failedCount.load(ordering: .relaxed) } }
 
     var status: WorkerStatus {
+        let connectionCount = clients.reduce(0) { $0 + $1.connectionCount }
         // Where so many failed that the others are not started, there are no more.
-        WorkerStatus(
+        return WorkerStatus(
             clientCount: hasStartedAll.load(ordering: .relaxed)
                 ? startedCount.load(ordering: .relaxed)
                 : plan.groups.reduce(0) { $0 + place.share(of: $1.clientCount) },
             settledCount: settledCount,
             openCount: sum { $0.openedCount.load(ordering: .relaxed) - $0.endedCount.load(ordering: .relaxed) },
-            failedCount: failedCount, connectionCount: client.connectionCount,
+            failedCount: failedCount, connectionCount: connectionCount,
             lostCount: sum { $0.lostClientCount.load(ordering: .relaxed) },
             abandonedCount: sum { $0.abandonedCount.load(ordering: .relaxed) },
-            isDeserted: hasStartedAll.load(ordering: .relaxed) && client.connectionCount == 0
+            isDeserted: hasStartedAll.load(ordering: .relaxed) && connectionCount == 0
                 && plan.groups.allSatisfy { $0.backoff == nil })
     }
 
@@ -253,7 +261,9 @@ final class Worker: Sendable {
     /// Closes what is open, and ends the schedulers.
     func stop(timeout: Duration) async {
         isEnding.store(true, ordering: .relaxed)
-        await client.close(timeout: timeout)
+        await withTaskGroup(of: Void.self) { tasks in
+            for client in clients { tasks.addTask { await client.close(timeout: timeout) } }
+        }
         runtime.stop()
     }
 }
