@@ -24,7 +24,9 @@ public final class Probe: Sendable {
     }
 
     public func note(_ event: String) { withoutPreemption { state.withLock { $0.events.append(event) } } }
-    func register(_ address: Address<String>) { withoutPreemption { state.withLock { $0.addresses.append(address) } } }
+    public func register(_ address: Address<String>) {
+        withoutPreemption { state.withLock { $0.addresses.append(address) } }
+    }
 
     public var events: [String] { withoutPreemption { state.withLock { $0.events } } }
     public var addresses: [Address<String>] { withoutPreemption { state.withLock { $0.addresses } } }

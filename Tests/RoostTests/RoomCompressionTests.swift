@@ -6,12 +6,14 @@ import Testing
 
 extension ServerTests {
     @Suite struct RoomCompression {
-        private func routes(_ rooms: Rooms, _ configure: (inout ConnectionLimits) -> Void = { _ in }) -> [Route] {
+        private func routes(
+            _ rooms: Rooms, _ probe: Probe = Probe(), _ configure: (inout ConnectionLimits) -> Void = { _ in }
+        ) -> [Route] {
             var limits = ConnectionLimits()
             configure(&limits)
             func route(_ path: String, _ compression: CompressionPolicy) -> Route {
                 Route(path, limits: limits, compression: compression, rooms: rooms) { _ in
-                    RoomHandler(probe: Probe(), rooms: rooms, room: "a")
+                    RoomHandler(probe: probe, rooms: rooms, room: "a")
                 }
             }
             return [
@@ -77,6 +79,72 @@ extension ServerTests {
                 let texts = [prose(2_000_000), "behind it", prose(70_000, seed: 2), "last"]
                 for text in texts { while !rooms.publish(SharedMessage(text), to: "a") { await Task.yield() } }
                 for client in clients { #expect(try client.texts(4) == texts) }
+            }
+        }
+
+        @Test("what came while a callback waited is compressed with the member's context once it returns")
+        func whileWaiting() async throws {
+            let rooms = Rooms()
+            let probe = Probe()
+            // Nothing else wakes the connection.
+            try await withServer(routes(rooms, probe) { $0.pingInterval = .zero }, schedulers: 1) { server in
+                let client = try joined(server, "/takeover", 1)[0]
+                try client.send("register")
+                #expect(try client.receive().string == "registered")
+                for round in 1...3 {
+                    try client.send("wait")
+                    #expect(try client.receive().string == "waiting")
+                    let texts = (0..<5).map { prose(1_000, seed: UInt64(10 * round + $0)) }
+                    for text in texts { #expect(rooms.publish(SharedMessage(text), to: "a")) }
+                    try await eventually("they wait") { rooms.statistics.delivered == 5 * round }
+                    probe.addresses[0].send("go")
+                    #expect(try client.receive().string == "done")
+                    #expect(try client.texts(5) == texts)
+                }
+            }
+        }
+
+        @Test("a member with a context of its own that reads is not taken for slow: its room waits for its process")
+        func prompt() async throws {
+            let rooms = Rooms()
+            try await withServer(routes(rooms) { $0.outboundByteCountMax = 16 << 10 }, schedulers: 1) { server in
+                let clients = try joined(server, "/takeover", 3)
+                let publisher = try opened(server, "/off")
+                let texts = (0..<400).map { prose(300, seed: UInt64($0)) }
+                try publisher.send(texts.flatMap { Frame.text($0).encoded })
+                for client in clients { #expect(try client.texts(texts.count) == texts) }
+                #expect(rooms.statistics.dropped == 0 && rooms.statistics.delivered == 3 * texts.count)
+            }
+        }
+
+        @Test("a silent client is pinged although messages wait for its handler")
+        func pings() async throws {
+            let rooms = Rooms()
+            let probe = Probe()
+            let routes = routes(rooms, probe) {
+                $0.pingInterval = .milliseconds(100)
+                $0.pongTimeout = .seconds(60)
+            }
+            try await withServer(routes, schedulers: 1) { server in
+                let client = try joined(server, "/takeover", 1)[0]
+                try client.send("register")
+                #expect(try client.receive().string == "registered")
+                try client.send("wait")
+                #expect(try client.receive().string == "waiting")
+                #expect(rooms.publish(SharedMessage("kept"), to: "a"))
+                try await eventually("it waits") { rooms.statistics.delivered == 1 }
+                // One may have been sent before.
+                for _ in 0..<3 {
+                    #expect(try client.receive().opcode == 9)
+                    try client.send(.pong(""))
+                }
+                probe.addresses[0].send("go")
+                var texts: [String] = []
+                while texts.count < 2 {
+                    let frame = try client.receive()
+                    if frame.opcode == 1 { texts.append(frame.string) }
+                }
+                #expect(texts == ["done", "kept"])
             }
         }
 

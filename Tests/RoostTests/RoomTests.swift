@@ -255,6 +255,62 @@ extension ServerTests {
             }
         }
 
+        @Test("a publisher whose handler crashes while it is held up goes on when its room has room again")
+        func crashWhileHeld() async throws {
+            var limits = RoomLimits()
+            limits.backlogByteCountMax = 1 << 10
+            let rooms = Rooms(limits: limits)
+            // Nothing else wakes the connection.
+            try await withServer(roomRoutes(rooms) { $0.pingInterval = .zero }, schedulers: 1) { server in
+                let members = try opened(400, server)
+                let publisher = try opened(server)
+                for _ in 0..<3 {
+                    try publisher.send(.text("fill throw"), .ping("on"))
+                    #expect(try publisher.receive() == .text("opened"))
+                    #expect(try publisher.receive() == .pong("on"))
+                }
+                #expect(rooms.statistics.publishersHeld == 3)
+                for client in members {
+                    for _ in 0..<3 { #expect(try client.receive().payload.count == 2_000) }
+                }
+            }
+        }
+
+        @Test("a room is known by the bytes of its name, whatever they are to a reader")
+        func names() async throws {
+            let rooms = Rooms()
+            // é in two ways; a mark that belongs to the slash before it, as people see it; an emoji's modifier.
+            let names = ["%C3%A9", "e%CC%81", "%CC%81", "%E2%80%8D", "%F0%9F%8F%BB", "%20", "a/b"]
+            try await withServer(roomRoutes(rooms)) { server in
+                let clients = try names.map { try opened(2, server, "/in/" + $0) }
+                #expect(rooms.statistics.rooms == names.count)
+                for (name, pair) in zip(names, clients) { try pair[0].send(name) }
+                for (name, pair) in zip(names, clients) { #expect(try pair[1].receive() == .text(name)) }
+                #expect(try clients[0][0].ask("join e\u{301}") == "join true")
+                #expect(rooms.statistics.members == 2 * names.count + 1)
+                #expect(try clients[0][0].ask("leave e\u{301}") == "left")
+                try clients[1][0].send("apart")
+                #expect(try clients[1][1].receive() == .text("apart"))
+                try clients[0][1].send("too")
+                #expect(try clients[0][0].receive() == .text("too"))
+            }
+        }
+
+        @Test("what is published after the server has stopped is taken, and reaches nobody")
+        func afterStop() async throws {
+            let rooms = Rooms()
+            struct Stopped: Error {}
+            var kept: [RawClient] = []
+            do {
+                try await withServer(roomRoutes(rooms)) { server in
+                    kept = try opened(4, server)
+                    throw Stopped()
+                }
+            } catch is Stopped {}
+            for number in 0..<100 { #expect(rooms.publish(SharedMessage("number \(number)"), to: "a")) }
+            #expect(rooms.statistics.delivered == 0 && rooms.statistics.members == kept.count)
+        }
+
         @Test("members that come and go while a room is served: those that stay get each message once")
         func churn() async throws {
             let seed = UInt64.random(in: 0 ... .max)

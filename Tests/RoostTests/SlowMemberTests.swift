@@ -139,6 +139,28 @@ extension ServerTests {
             }
         }
 
+        @Test("small messages that wait count with what they take besides: memory is bounded, however small they are")
+        func small() async throws {
+            let rooms = Rooms()
+            let routes = roomRoutes(rooms) {
+                $0.outboundByteCountMax = 64 << 10
+                $0.slowConsumer = .dropOldest
+                $0.pingInterval = .zero
+            }
+            try await withServer(routes, schedulers: 1) { server in
+                let slow = try opened(server, receiveBuffer: 4_096)
+                let quick = try opened(server)
+                // Until no socket takes any more.
+                try await flood(rooms, quick, 200, 50_000)
+                #expect(rooms.statistics.dropped > 0)
+                let count = 5_000
+                try await flood(rooms, quick, count, 4)
+                let found = try numbers(slow, until: count - 1, 4)
+                #expect(found == Array(found[0]..<count))
+                #expect(found.count <= (64 << 10) / 80)
+            }
+        }
+
         @Test("frames of a room never break into a message of the handler's that has begun to leave")
         func besidesOwn() async throws {
             let rooms = Rooms()

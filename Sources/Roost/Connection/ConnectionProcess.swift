@@ -170,6 +170,7 @@ extension ConnectionRef {
             process.finish(.normal)
             return
         }
+        if state.flags.contains(.hasRoomFrames) { resumeRoomFrames(process) }
         armTimer(process, scheduler)
     }
 

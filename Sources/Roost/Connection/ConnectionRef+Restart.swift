@@ -122,6 +122,7 @@ extension ConnectionRef {
                 + blocks.reduce(0) { $0 + Int($1.capacity) })
         state.flags.insert(isAllowed && state.phase == .open ? .mustRestartHandler : .mustReportCrash)
         state.flags.insert(.readable)
+        if state.flags.contains(.isHeldByRoom) { holdAgain(process) }
         if listener.isDraining { scheduler.tellToExit(process, .shutdown) }
         let code = scheduler.rewatch(state.descriptor, for: process)
         if code != 0 {

@@ -289,8 +289,9 @@ extension ConnectionRef {
     }
 
     func sendPing(_ process: ProcessRef, _ scheduler: SchedulerRef) {
-        // Behind data that the client has not taken a ping proves nothing: the data is ping enough.
-        if state.outbound.isEmpty, !state.flags.contains(.hasRoomFrames) {
+        // Behind data that the client has not taken a ping proves nothing: the data is ping enough. What of rooms waits
+        // for the handler is not on its way yet.
+        if state.outbound.isEmpty, !state.flags.isSuperset(of: [.hasRoomFrames, .isBlocked]) {
             unsafe queue(.ping, UnsafeRawBufferPointer(start: nil, count: 0), process, scheduler)
         }
     }

@@ -28,14 +28,14 @@ extension Connection {
             "a room's name has at most \(RoomLimits.nameByteCountMax) bytes")
         roost_enter()
         defer { roost_leave() }
-        return connection.join(room, of: rooms)
+        return connection.join(RoomName(room), of: rooms)
     }
 
     public func leave(_ room: String, of rooms: Rooms) {
         let connection = roomConnection
         roost_enter()
         defer { roost_leave() }
-        connection.leave(room, of: rooms)
+        connection.leave(RoomName(room), of: rooms)
     }
 
     /// Publishes a text message in a room, which this connection need not be in.
@@ -78,6 +78,6 @@ extension Connection {
     ) -> Bool {
         roost_enter()
         defer { roost_leave() }
-        return unsafe roomConnection.publish(opcode, bytes, to: room, of: rooms, audience)
+        return unsafe roomConnection.publish(opcode, bytes, to: RoomName(room), of: rooms, audience)
     }
 }

@@ -27,6 +27,13 @@ extension ConnectionRef {
     /// Context is kept from message to message: only the connection's own process compresses for it.
     var keepsDeflateContext: Bool { state.flags.contains(.isCompressible) && state.deflate.keepsContext(of: role) }
 
+    /// There is room for a frame once the connection's own process has compressed what waits; and it is about to, for
+    /// its client takes what it is sent, and no callback holds it up.
+    func mustCompress(before frame: PublicationRef) -> Bool {
+        state.flags.contains(.hasRoomFrames) && unbufferedRoom < frame.backlogByteCount && state.outbound.isEmpty
+            && state.flags.isDisjoint(with: [.isBlocked, .isInCallback])
+    }
+
     // MARK: The deliverer
 
     /// Sends frames of a batch, or has them wait. Returns how many messages that were.
@@ -80,7 +87,7 @@ extension ConnectionRef {
         guard let mine = unsafe state.rooms else { return 0 }
         var kept = 0
         for frame in frames {
-            if unbufferedRoom < frame.byteCount, bufferedByteCount > 0 {
+            if unbufferedRoom < frame.backlogByteCount, bufferedByteCount > 0 {
                 guard makeRoomForFrame(frame, scheduler) else {
                     if state.flags.contains(.isOverrun) { break }
                     continue
@@ -92,7 +99,7 @@ extension ConnectionRef {
             unsafe withUnsafeBytes(of: &word) {
                 unsafe mine.pointee.pending.append($0, mine.pointee.process, scheduler)
             }
-            unsafe mine.pointee.pendingByteCount += frame.byteCount
+            unsafe mine.pointee.pendingByteCount += frame.backlogByteCount
             state.flags.insert(.hasRoomFrames)
             kept += 1
         }
@@ -121,8 +128,8 @@ extension ConnectionRef {
                 listener.counters.slowConsumerEpisodes.add(1, ordering: .relaxed)
                 state.flags.insert(.isDropping)
             }
-            dropWaiting(untilFreed: frame.byteCount - unbufferedRoom)
-            guard unbufferedRoom < frame.byteCount else { return true }
+            dropWaiting(untilFreed: frame.backlogByteCount - unbufferedRoom)
+            guard unbufferedRoom < frame.backlogByteCount else { return true }
             countDropped(frame)
             return false
         }
@@ -181,7 +188,7 @@ extension ConnectionRef {
 
     private func removeFirstRoomFrame() {
         guard let mine = unsafe state.rooms, let frame = firstRoomFrame else { return }
-        unsafe mine.pointee.pendingByteCount -= frame.byteCount
+        unsafe mine.pointee.pendingByteCount -= frame.backlogByteCount
         unsafe mine.pointee.pendingHead += 8
         frame.release()
         if unsafe mine.pointee.pendingHead == mine.pointee.pending.count {
@@ -208,6 +215,13 @@ extension ConnectionRef {
         if state.flags.contains(.isHeldByRoom) { endHold(process, scheduler) }
         if state.flags.contains(.hasRoomFrames), !keepsDeflateContext { flushRoomFrames(process, scheduler) }
         if state.flags.contains(.isOverrun) { closeOverrun(process, scheduler) }
+    }
+
+    /// A callback that waited has taken the wake-up for frames that had to wait until it returned: they leave in the
+    /// next turn. What waits for the socket waits on.
+    func resumeRoomFrames(_ process: ProcessRef) {
+        guard state.phase == .open, state.outbound.isEmpty, !state.flags.contains(.isBlocked) else { return }
+        process.wakeSelf()
     }
 
     /// The client has fallen too far behind: closes, as when the handler had sent that much.

@@ -16,7 +16,7 @@ internal import Synchronization
     /// `pendingHead` bytes are of those that have gone.
     var pending = ByteBlock()
     var pendingHead: UInt32 = 0
-    /// Bytes of their frames.
+    /// What they count for towards `max-outbound-bytes`: `PublicationRef.backlogByteCount` of each.
     var pendingByteCount = 0
     /// The room whose backlog keeps the connection from being read, retained; and the `drainCount` that this waits for
     /// to grow.
@@ -49,7 +49,7 @@ extension ConnectionRef {
         return unsafe rooms
     }
 
-    private func membership(in room: String, of rooms: Rooms) -> UnsafeMutablePointer<RoomMembership>? {
+    private func membership(in room: RoomName, of rooms: Rooms) -> UnsafeMutablePointer<RoomMembership>? {
         var membership = unsafe state.rooms?.pointee.first
         while let found = unsafe membership {
             let room = (unsafe found.pointee.shard.room, room)
@@ -60,7 +60,7 @@ extension ConnectionRef {
     }
 
     /// False when the connection is closing, or in as many rooms as it may be.
-    func join(_ name: String, of rooms: Rooms) -> Bool {
+    func join(_ name: RoomName, of rooms: Rooms) -> Bool {
         guard state.phase == .open, state.closing.maySendMessages,
             let process = SchedulerRef.currentProcess, let scheduler = SchedulerRef.current
         else { return false }
@@ -80,7 +80,7 @@ extension ConnectionRef {
         return true
     }
 
-    func leave(_ name: String, of rooms: Rooms) {
+    func leave(_ name: RoomName, of rooms: Rooms) {
         guard let mine = unsafe state.rooms, let left = unsafe membership(in: name, of: rooms) else { return }
         var link = unsafe mine.pointee.first
         if unsafe link == left {
@@ -149,10 +149,9 @@ extension ConnectionRef {
 
     /// False when the connection is held up by the backlog of a room already.
     func publish(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, to name: String, of rooms: Rooms, _ audience: RoomAudience
-    )
-        -> Bool
-    {
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, to name: RoomName, of rooms: Rooms,
+        _ audience: RoomAudience
+    ) -> Bool {
         guard let process = SchedulerRef.currentProcess, let scheduler = SchedulerRef.current else { return false }
         roost_charge(16 &+ Int64(payload.count &>> 8))
         guard !state.flags.contains(.isHeldByRoom) else { return false }
@@ -174,6 +173,13 @@ extension ConnectionRef {
         unsafe mine.pointee.full = Unmanaged.passRetained(room)
         unsafe mine.pointee.drainCount = drainCount
         state.flags.insert(.isHeldByRoom)
+    }
+
+    /// As `process`, which takes the place of one that crashed while it was held up: the room is to wake this one. Its
+    /// first turn sees whether there is room again by now (B6).
+    func holdAgain(_ process: ProcessRef) {
+        guard let mine = unsafe state.rooms, let room = unsafe mine.pointee.full else { return }
+        unsafe room._withUnsafeGuaranteedRef { _ = $0.wait(process) }
     }
 
     /// Goes on reading if the room has room again.

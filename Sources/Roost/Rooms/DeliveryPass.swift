@@ -77,6 +77,13 @@ final class DeliveryPass {
     /// A bit for the address of each publisher: whose bit is not set has published none of the batch.
     private(set) var publisherFilter: UInt64 = 0
 
+    /// A member that has had only some of the batch, by its address, and which publication comes next. It is the one at
+    /// the cursor: if it leaves, this is no other's.
+    private var unfinished: (member: UInt, position: Int, lookCount: Int) = (0, 0, 0)
+    /// How often a member's process may be found not to have gone on: some hundred turns of others. It waits for one
+    /// that is stuck then, and its member is slow.
+    private static let lookCountMax = 1_000
+
     deinit { for encoding in encodings { encoding.free() } }
 
     /// The bit of a connection in `publisherFilter`: its address, multiplied by 2^64 over the golden ratio.
@@ -110,9 +117,22 @@ final class DeliveryPass {
         for publication in publications { shard.room.delivered(publication) }
         publications.removeAll(keepingCapacity: true)
         publisherFilter = 0
+        unfinished = (0, 0, 0)
         for encoding in encodings.dropFirst() { encoding.free() }
         encodings.removeLast(encodings.count - 1)
         encodings[0].removeAll()
+    }
+
+    /// Where to go on with a member.
+    func position(of member: ConnectionRef) -> Int {
+        unfinished.member == member.word ? unfinished.position : 0
+    }
+
+    /// Notes where to go on with a member; false when it was found there too often.
+    func keepPosition(_ position: Int, of member: ConnectionRef) -> Bool {
+        let isSame = unfinished.member == member.word && unfinished.position == position
+        unfinished = (member.word, position, isSame ? unfinished.lookCount + 1 : 0)
+        return unfinished.lookCount < Self.lookCountMax
     }
 
     /// Where the encoding for an agreement is in `encodings`; nil where it is not made yet.

@@ -112,7 +112,8 @@ internal import Synchronization
         return unsafe UnsafeRawBufferPointer(rebasing: bytes[header...])
     }
 
-    /// What it counts for in its room's backlog: small messages are bounded in number by what they take besides.
+    /// What it counts for in its room's backlog, and where it waits for a member: small messages are bounded in number
+    /// by what they take besides.
     var backlogByteCount: Int { Self.backlogByteCount(frameByteCount: byteCount) }
     static func backlogByteCount(frameByteCount: Int) -> Int { linksOffset + frameByteCount }
 

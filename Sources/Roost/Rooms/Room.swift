@@ -8,7 +8,7 @@ internal import Synchronization
 /// One room: a shard for each scheduler that has had members of it. `Rooms` keeps it while it has any.
 // `shards` are set once each, before their members are counted; the rest is atomic, locked or immutable
 @safe final class Room: @unchecked Sendable {
-    let name: String
+    let name: RoomName
     let rooms: Rooms
     /// Whose schedulers the shards are of: they are there as long as the room is.
     private let runtime: Runtime
@@ -23,7 +23,7 @@ internal import Synchronization
     let drainCount = Atomic<UInt64>(0)
     private let waiters = Mutex<[ProcessRef]>([])
 
-    init(_ name: String, of rooms: Rooms, _ runtime: Runtime) {
+    init(_ name: RoomName, of rooms: Rooms, _ runtime: Runtime) {
         self.name = name
         self.rooms = rooms
         self.runtime = runtime

@@ -38,7 +38,8 @@ internal import Synchronization
     var nextReady: UInt = 0
     let index: Int
     unowned(unsafe) let room: Room
-    unowned(unsafe) let deliverer: Deliverer
+    /// Kept: whoever publishes from outside may do so after the runtime has stopped.
+    let deliverer: Deliverer
     private(set) var members: UnsafeMutablePointer<RoomMember>?
     private var capacity = 0
     private(set) var count = 0
@@ -57,7 +58,7 @@ internal import Synchronization
 
     init(_ room: Room, _ deliverer: Deliverer, index: Int) {
         unsafe self.room = room
-        unsafe self.deliverer = deliverer
+        self.deliverer = deliverer
         self.index = index
         unsafe members = nil
     }
@@ -157,7 +158,7 @@ internal import Synchronization
             if done { break }
             seen = value
         }
-        if seen == RoomShard.idle { unsafe shard.deliverer.makeReady(self) }
+        if seen == RoomShard.idle { shard.deliverer.makeReady(self) }
     }
 
     /// Moves what was pushed to the end of the queue, oldest first. Its scheduler.

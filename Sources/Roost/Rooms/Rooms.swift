@@ -50,13 +50,14 @@ public struct RoomStatistics: Sendable, Equatable {
 ///
 /// A message is encoded once and shared by reference. It is written to the members' sockets without waking their
 /// processes; a member that reads slowly follows its route's slow-consumer policy and holds up nobody. A room is there
-/// while somebody is in it. Name these rooms in the routes that use them (`Route.rooms`), so that they are counted.
+/// while somebody is in it; names are compared byte by byte. Name these rooms in the routes that use them
+/// (`Route.rooms`), so that they are counted.
 public final class Rooms: Sendable {
     public let limits: RoomLimits
     let counters = RoomCounters()
 
     private struct State {
-        var rooms: [String: Room] = [:]
+        var rooms: [RoomName: Room] = [:]
         var memberCount = 0
         /// Whose schedulers the shards are of.
         var runtime: Runtime?
@@ -86,7 +87,7 @@ public final class Rooms: Sendable {
     @discardableResult
     public func publish(_ message: SharedMessage, to name: String) -> Bool {
         withoutPreemption {
-            guard let room = find(name) else {
+            guard let room = find(RoomName(name)) else {
                 counters.published.add(1, ordering: .relaxed)
                 return true
             }
@@ -98,10 +99,10 @@ public final class Rooms: Sendable {
 
     // MARK: Rooms by name. Inside the runtime.
 
-    func find(_ name: String) -> Room? { state.withLock { $0.rooms[name] } }
+    func find(_ name: RoomName) -> Room? { state.withLock { $0.rooms[name] } }
 
     /// The room of a new member; made if it is the first.
-    func enter(_ name: String, _ runtime: Runtime) -> Room {
+    func enter(_ name: RoomName, _ runtime: Runtime) -> Room {
         state.withLock { state in
             precondition(
                 state.runtime == nil || state.runtime === runtime,

@@ -53,7 +53,8 @@ public struct ConnectionLimits: Sendable, Equatable {
     public var messageByteCountMax = 1 << 20
     /// Frames of one message. Past it: close code 1009, so that empty fragments cannot go on for ever.
     public var fragmentCountMax = 131_072
-    /// Bytes sent that the client has not taken. Past it: `slowConsumer`.
+    /// Bytes sent that the client has not taken; messages of rooms count with some 80 each besides. Past it:
+    /// `slowConsumer`.
     public var outboundByteCountMax = 1 << 20
     public var slowConsumer = SlowConsumerPolicy.close
     /// Bytes of messages that wait while a callback waits. Past it the socket is not read.

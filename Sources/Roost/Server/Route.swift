@@ -113,8 +113,9 @@ struct RouteTable: Sendable {
 
     func find(_ path: String) -> (route: Route, remainder: String)? {
         if let route = exact[path] { return (route, "") }
-        for (prefix, route) in prefixes where path.hasPrefix(prefix) {
-            return (route, String(path.dropFirst(prefix.count)))
+        // Byte by byte: to Swift, a slash with a combining mark behind it is no slash.
+        for (prefix, route) in prefixes where path.utf8.starts(with: prefix.utf8) {
+            return (route, String(Substring(path.utf8.dropFirst(prefix.utf8.count))))
         }
         return nil
     }

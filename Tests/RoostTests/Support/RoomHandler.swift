@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Roost
 import RoostTestHandlers
 
@@ -18,7 +19,10 @@ struct RoomHandler: ConnectionHandler {
     }
 
     func text(_ text: UTF8Span, _ connection: borrowing Connection<String>) throws {
-        let line = String(copying: text)
+        try perform(String(copying: text), connection)
+    }
+
+    private func perform(_ line: String, _ connection: borrowing Connection<String>) throws {
         let words = line.split(separator: " ").map(String.init)
         switch words.first {
         case "join": connection.send("join \(connection.join(words[1], of: rooms))")
@@ -33,6 +37,18 @@ struct RoomHandler: ConnectionHandler {
             connection.send("waiting")
             _ = try connection.process.receive { $0 == "go" ? true : nil }
             connection.send("done")
+        case "register":
+            probe.register(connection.address)
+            connection.send("registered")
+        case "block":
+            connection.send("blocking")
+            Latch.wait(CInt(words[1])!)
+            if words.count > 2 { try perform(words[2...].joined(separator: " "), connection) }
+            connection.send("unblocked")
+        case "fill":
+            // Past what the room may have on its way.
+            connection.publish(String(repeating: "x", count: 2_000), to: room, of: rooms)
+            if words.count > 1 { try perform(words[1...].joined(separator: " "), connection) }
         case "close":
             connection.publish("bye", to: room, of: rooms, for: .everyone)
             connection.close(.normalClosure)
@@ -47,7 +63,7 @@ struct RoomHandler: ConnectionHandler {
         case "turns":
             connection.publish("one", to: room, of: rooms)
             connection.address.send("turn 1")
-        default: connection.publish(text, to: room, of: rooms)
+        default: connection.publish(line, to: room, of: rooms)
         }
     }
 
@@ -62,5 +78,35 @@ struct RoomHandler: ConnectionHandler {
         let statistics = rooms.statistics
         probe.note("delivered \(statistics.delivered)")
         if statistics.delivered < statistics.members - 1 { connection.address.send("turn \(turn + 1)") }
+    }
+}
+
+/// What a handler waits for in native code, where the runtime can neither preempt nor park it.
+final class Latch {
+    private let reading: CInt
+    private let writing: CInt
+
+    init() {
+        var ends: [CInt] = [-1, -1]
+        precondition(pipe(&ends) == 0, "pipe: errno \(errno)")
+        (reading, writing) = (ends[0], ends[1])
+    }
+
+    deinit {
+        Glibc.close(reading)
+        Glibc.close(writing)
+    }
+
+    /// The command that has a `RoomHandler` wait, and do something afterwards.
+    func block(_ then: String = "") -> String { "block \(reading) \(then)" }
+
+    func open() {
+        var byte: UInt8 = 0
+        precondition(write(writing, &byte, 1) == 1, "write: errno \(errno)")
+    }
+
+    static func wait(_ descriptor: CInt) {
+        var byte: UInt8 = 0
+        while read(descriptor, &byte, 1) < 0 {}
     }
 }
