@@ -145,6 +145,8 @@ func told<Result>(_ body: () throws -> Result) throws -> Result {
     }
 }
 
+func warn(_ text: String) { tell("warning: \(text)") }
+
 /// A line on standard error.
 func tell(_ text: String) {
     let line = Array("loadtest: \(text)\n".utf8)
