@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import queue
 import re
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 from harness import DEADLINE, equal, eventually
 
@@ -22,13 +24,17 @@ def binary():
     raise SystemExit("loadtest is not built: run `swift build --product loadtest` first, or set LOADTEST")
 
 
-class Tester:
-    """A load tester in a process group of its own, as a shell starts it."""
+class NotChecked(Exception):
+    """What this machine cannot show; says what it lacks."""
 
-    def __init__(self, *arguments, token=TOKEN, prepare=None, session=True):
+
+class Tester:
+    """A load tester in a process group of its own, as a shell starts it; `prefix`: by another program."""
+
+    def __init__(self, *arguments, token=TOKEN, prepare=None, session=True, prefix=()):
         environment = dict(os.environ, ROOST_LOADTEST_TOKEN=token) if token else None
         self.process = subprocess.Popen(
-            [binary(), *map(str, arguments)],
+            [*prefix, binary(), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -123,6 +129,53 @@ def is_gone(pid):
 
 def all_gone(pids):
     eventually(lambda: all(is_gone(pid) for pid in pids), f"the end of {pids}")
+
+
+class Relay:
+    """A way to another address, which may change what passes, and takes `seconds` each way."""
+
+    def __init__(self, address, change=lambda data: data, seconds=0):
+        host, port = address.rsplit(":", 1)
+        self.target = host, int(port)
+        self.change = change
+        self.seconds = seconds
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near = self.listener.accept()[0]
+                far = socket.create_connection(self.target)
+                for source, sink in [(near, far), (far, near)]:
+                    # As on a long line, the next bytes set off before the last have arrived.
+                    line = queue.SimpleQueue()
+                    threading.Thread(target=self._take, args=[source, line], daemon=True).start()
+                    threading.Thread(target=self._give, args=[line, sink], daemon=True).start()
+
+    def _take(self, source, line):
+        data = b"-"
+        while data:
+            data = b""
+            with contextlib.suppress(OSError):
+                data = source.recv(65536)
+            line.put((time.monotonic() + self.seconds, data))
+
+    def _give(self, line, sink):
+        with contextlib.suppress(OSError):
+            while True:
+                arrival, data = line.get()
+                time.sleep(max(arrival - time.monotonic(), 0))
+                if not data:
+                    return sink.shutdown(socket.SHUT_RDWR)
+                sink.sendall(self.change(data))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
 
 
 class Server:

@@ -17,7 +17,7 @@ struct AgentCommand: AsyncParsableCommand {
         Interrupt.install()
         let (listen, tokenFile, local) = (listen, tokenFile, local)
         try await told {
-            let agent = try Agent(listen: listen, RunToken.find(file: tokenFile), local.fleet) { tell($0) }
+            let agent = try Agent(listen: listen, RunToken.find(file: tokenFile, warn: warn), local.fleet) { tell($0) }
             tell("agent listens on \(agent.address)")
             await agent.run()
         }
@@ -86,7 +86,7 @@ struct FleetArguments: ParsableArguments {
             var fleet = try local.fleet
             guard let agents else { return fleet }
             fleet.agents = agents.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-            fleet.token = try RunToken.find(file: tokenFile)
+            fleet.token = try RunToken.find(file: tokenFile, warn: warn)
             return fleet
         }
     }

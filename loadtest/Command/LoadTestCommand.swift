@@ -115,7 +115,7 @@ struct CommonArguments: ParsableArguments {
     /// `figures` gives, is not good; with 0 else, also where Ctrl-C has ended the run early. A second Ctrl-C ends it at
     /// once and unreported.
     func run(_ plan: LoadPlan, figures: OwnFigures = { _ in ("", isGood: true) }) async throws {
-        let fleet = try fleet
+        let fleet = try told { try self.fleet }
         try await output.run(plan, fleet, serverPid: serverPid, figures: figures)
     }
 }
@@ -144,6 +144,8 @@ func told<Result>(_ body: () throws -> Result) throws -> Result {
         throw ExitCode(1)
     }
 }
+
+func warn(_ text: String) { tell("warning: \(text)") }
 
 /// A line on standard error.
 func tell(_ text: String) {

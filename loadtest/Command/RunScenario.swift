@@ -44,7 +44,7 @@ struct RunScenario: AsyncParsableCommand {
                 fleet.workerCount = file.options.workerCount ?? 1
                 if !file.options.agents.isEmpty {
                     fleet.agents = file.options.agents
-                    fleet.token = try RunToken.find(file: arguments.tokenFile)
+                    fleet.token = try RunToken.find(file: arguments.tokenFile, warn: warn)
                 }
             }
             return fleet

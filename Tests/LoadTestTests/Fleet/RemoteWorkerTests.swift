@@ -166,6 +166,61 @@ extension TrafficTests {
             )
         }
 
+        @Test("an agent is named once", arguments: [["h:1", "h:1"], ["127.0.0.1:1", "[::1]:1", "localhost:1"]])
+        func twice(agents: [String]) async throws {
+            var options = FleetOptions()
+            options.agents = agents.map { $0.replacing("h:", with: "127.0.0.1:") }
+            options.token = try RunToken(Self.secret)
+            let error = await #expect(throws: LoadTestError.self) {
+                _ = try await Fleet.launch(.echo("ws://127.0.0.1:1/"), options)
+            }
+            #expect(error?.description.contains("name each agent once") == true, "\(error?.description ?? "")")
+        }
+
+        @Test("a place that no run has is refused, and the agent lives on")
+        func impossiblePlace() async throws {
+            let token = try RunToken(Self.secret)
+            try await withAgent { agent in
+                for (index, count) in [(0, 0), (-1, 2), (2, 2), (0, Int.max), (Int.min, Int.min)] {
+                    let channel = try channel(agent)
+                    let ours = RunToken.nonce()
+                    let hello = WorkerRequest.hello(version: WorkerRequest.version, nonce: ours)
+                    guard case .challenge(_, let theirs) = try await channel.exchange(hello, timeoutSeconds: 60) else {
+                        Issue.record("no challenge")
+                        return
+                    }
+                    let proof = WorkerRequest.proof(token.proof(of: .coordinator, ours, theirs))
+                    guard case .welcome = try await channel.exchange(proof, timeoutSeconds: 60) else {
+                        Issue.record("no welcome")
+                        return
+                    }
+                    channel.trust(token.seals(of: .coordinator, ours, theirs))
+                    let place = WorkerPlace(index: index, count: count)
+                    let answer = try await channel.exchange(
+                        .prepare(.echo("ws://127.0.0.1:1/"), place), timeoutSeconds: 60)
+                    guard case .failed = answer else {
+                        Issue.record("place \(index) of \(count): \(answer)")
+                        return
+                    }
+                    channel.shutdown()
+                }
+            }
+        }
+
+        @Test("a greeting that is no random text is refused", arguments: ["0", "g", "\n"], [0, 63, 64, 65])
+        func noNonce(digit: String, count: Int) async throws {
+            let text = String(repeating: digit, count: count)
+            guard text != String(repeating: "0", count: 64) else { return }
+            try await withAgent { agent in
+                let channel = try channel(agent)
+                let hello = WorkerRequest.hello(version: WorkerRequest.version, nonce: text)
+                _ = try await channel.exchange(hello, timeoutSeconds: 60)
+                await #expect(throws: WireError.ended) {
+                    try await channel.receive(WorkerAnswer.self, timeoutSeconds: 60)
+                }
+            }
+        }
+
         @Test("agents are written with a port", arguments: ["h", "::1", "[::1]", "h:1/x", "h:0", ""])
         func wrongAddress(text: String) async throws {
             var options = FleetOptions()

@@ -11,8 +11,14 @@ private final class FakeWorker: WorkerLink {
     let opened = Atomic<Int>(0)
     let isLost = Atomic<Bool>(false)
     let told = Mutex<[WorkerCommand]>([])
+    let clockUncertaintyNanoseconds: UInt64?
+    let error: String
 
-    init(_ name: String) { self.name = name }
+    init(_ name: String, clockUncertaintyNanoseconds: UInt64? = nil, error: String = "refused") {
+        self.name = name
+        self.clockUncertaintyNanoseconds = clockUncertaintyNanoseconds
+        self.error = error
+    }
 
     private func check() throws(LoadTestError) {
         if isLost.load(ordering: .relaxed) { throw LoadTestError("\(name ?? "") was lost") }
@@ -38,7 +44,7 @@ private final class FakeWorker: WorkerLink {
         snapshot.groups[0].counters.opened = opened.load(ordering: .relaxed)
         snapshot.groups[0].distributions.latency.record(1_000)
         snapshot.usage = [SchedulerUsage(cpuShare: 0.5, waitShare: 0)]
-        snapshot.errors = [TestError(kind: "refused", count: 2, firstSeconds: 1)]
+        snapshot.errors = [TestError(kind: error, count: 2, firstSeconds: 1)]
         snapshot.ownByteCount = 100
         return snapshot
     }
@@ -88,6 +94,22 @@ extension TrafficTests {
             }
         }
 
+        @Test("an error that only some agents met says which")
+        func locatedErrors() async {
+            func kinds(_ errors: [String], isRemote: Bool = true) async -> [String] {
+                let workers = errors.enumerated().map { index, error in
+                    FakeWorker("agent \(index)", clockUncertaintyNanoseconds: isRemote ? 1 : nil, error: error)
+                }
+                return await WorkerSet(workers, groupCount: 1).snapshot().errors.map { "\($0.count) \($0.kind)" }
+            }
+            #expect(await kinds(["x", "x", "x"]) == ["6 x"])
+            #expect(await kinds(["x", "y", "x"]) == ["4 x (only at agent 0, agent 2)", "2 y (only at agent 1)"])
+            let loss = "worker 1 of agent 0 was lost"
+            #expect(await kinds([loss, "x"]) == ["2 \(loss)", "2 x (only at agent 1)"])
+            #expect(await kinds(["x", "y"], isRemote: false) == ["2 x", "2 y"])
+            #expect(await kinds(["x"]) == ["2 x"])
+        }
+
         @Test("parts of a place have its clients, each once", arguments: [1, 2, 5], [1, 3, 4])
         func parts(count: Int, parts: Int) {
             for clientCount in [0, 1, 7, 60, 61] {
@@ -132,6 +154,42 @@ extension TrafficTests {
             #expect(offset?.uncertaintyNanoseconds == 101)
             #expect(ClockOffset([]) == nil)
             #expect(ClockOffset([ClockSample(asked: 10, theirs: 4, answered: 10)])?.nanoseconds == 6)
+        }
+
+        @Test("two machines' doubts add up, and one machine has none with itself")
+        func clockDoubts() {
+            func doubt(_ nanoseconds: [UInt64?]) -> UInt64? {
+                let workers = nanoseconds.map { FakeWorker("", clockUncertaintyNanoseconds: $0) }
+                return WorkerSet(workers, groupCount: 1).clockUncertaintyNanoseconds
+            }
+            #expect(doubt([nil, nil]) == nil)
+            #expect(doubt([5]) == nil)
+            #expect(doubt([5, 7]) == 12)
+            #expect(doubt([5, 3, 7]) == 12)
+        }
+
+        @Test("clocks that ran apart during the run are known no better than by so much")
+        func drift() {
+            func offset(_ theirs: UInt64) -> ClockOffset? {
+                ClockOffset([ClockSample(asked: 1_000_000, theirs: theirs, answered: 1_000_200)])
+            }
+            #expect(offset(500).map { $0.doubtNanoseconds(now: $0) } == 100)
+            #expect(offset(500).flatMap { before in offset(9_500).map { before.doubtNanoseconds(now: $0) } } == 9_100)
+            #expect(offset(9_500).flatMap { before in offset(500).map { before.doubtNanoseconds(now: $0) } } == 9_100)
+        }
+
+        @Test("times of two workers are compared where a room's clients may be in both")
+        func measuresAcross() throws {
+            let target = Target(["ws://127.0.0.1:1/"])
+            for pace in [FanOutPlan.Pace.rate(10), .inFlight(1)] {
+                let plan = FanOutPlan(publisherCount: 1, pace: pace)
+                let fanOut = try LoadPlan.fanOut(plan, publishing: target, subscribing: target, subscriberCount: 4)
+                let slow = try LoadPlan.slow(
+                    plan, publishing: target, subscribing: target, subscriberCount: 4, slowShare: 0.5, readByteRate: 0)
+                #expect(fanOut.measuresAcrossWorkers == (pace == .rate(10)))
+                #expect(slow.measuresAcrossWorkers == (pace == .rate(10)))
+            }
+            #expect(!LoadPlan.echo("ws://127.0.0.1:1/").measuresAcrossWorkers)
         }
     }
 }

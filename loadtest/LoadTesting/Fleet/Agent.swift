@@ -10,8 +10,8 @@ internal import Synchronization
 ///
 /// Its workers are processes of their own, which end with the run, or as soon as the coordinator is gone.
 package final class Agent: Sendable {
-    /// Connections at a time; further ones are closed unheard.
-    private static let sessionCountMax = 16
+    /// Connections at a time that have not shown the token; a further one takes the place of the oldest.
+    private static let strangerCountMax = 16
     /// What somebody who has not shown the token may take for a message.
     private static let greetingSeconds = 15.0
     /// How long a coordinator waits for the end of the run before its own.
@@ -21,7 +21,8 @@ package final class Agent: Sendable {
     private let token: RunToken
     private let options: FleetOptions
     private let log: @Sendable (String) -> Void
-    private let sessionCount = Atomic<Int>(0)
+    /// In the order in which they came.
+    private let strangers = Mutex<[Channel]>([])
     private let isServing = Atomic<Bool>(false)
     private let isStopped = Atomic<Bool>(false)
 
@@ -36,7 +37,7 @@ package final class Agent: Sendable {
         self.token = token
         var options = options
         options.isAlwaysApart = true
-        options.placeName = " of agent \(Self.hostName)"
+        try CoreSet.check(options.cores)
         self.options = options
         self.log = log
     }
@@ -63,14 +64,15 @@ package final class Agent: Sendable {
         guard unsafe poll(&entry, 1, 100) > 0 else { return }
         switch SystemCalls.accept(socket.number) {
         case .accepted(let descriptor, let peer):
-            guard sessionCount.add(1, ordering: .relaxed).newValue <= Self.sessionCountMax else {
-                sessionCount.subtract(1, ordering: .relaxed)
-                return
-            }
             let channel = Channel(descriptor, byteCountMax: Channel.strangerByteCountMax)
+            let oldest = strangers.withLock { strangers in
+                strangers.append(channel)
+                return strangers.count > Self.strangerCountMax ? strangers.removeFirst() : nil
+            }
+            oldest?.shutdown()
             Task {
                 await session(channel, peer)
-                sessionCount.subtract(1, ordering: .relaxed)
+                forget(channel)
             }
         case .wouldBlock: break
         case .aborted: break
@@ -84,13 +86,17 @@ package final class Agent: Sendable {
         usleep(100_000)
     }
 
+    /// It is no stranger any more.
+    private func forget(_ channel: Channel) { strangers.withLock { $0.removeAll { $0 === channel } } }
+
     // MARK: One coordinator
 
     private func session(_ channel: Channel, _ peer: SocketAddress) async {
         do throws(WireError) {
-            guard let proof = try await greet(channel) else {
+            guard let (proof, seals) = try await greet(channel) else {
                 return log("\(peer) was refused: it does not have the token")
             }
+            forget(channel)
             guard await takeTurn() else {
                 log("\(peer) was refused: another run is served")
                 return try await channel.send(
@@ -98,18 +104,19 @@ package final class Agent: Sendable {
                     timeoutSeconds: Self.greetingSeconds)
             }
             defer { isServing.store(false, ordering: .releasing) }
-            channel.trust()
             try await channel.send(
                 WorkerAnswer.welcome(proof: proof, workerCount: options.workerCount),
                 timeoutSeconds: Self.greetingSeconds)
-            try await serve(channel, peer)
+            channel.trust(seals)
+            channel.watchNetwork(seconds: WorkerService.networkTimeoutSeconds)
+            try await lead(channel, peer)
         } catch {
             log("\(peer): \(error)")
         }
     }
 
-    /// Asks the other side for its proof. Returns ours; nil: its is not good.
-    private func greet(_ channel: Channel) async throws(WireError) -> String? {
+    /// Asks the other side for its proof. Returns ours, and the seals of what follows; nil: its is not good.
+    private func greet(_ channel: Channel) async throws(WireError) -> (proof: String, seals: SessionSeals)? {
         let seconds = Self.greetingSeconds
         guard
             case .hello(let version, let theirs) =
@@ -119,15 +126,30 @@ package final class Agent: Sendable {
         try await channel.send(
             WorkerAnswer.challenge(version: WorkerRequest.version, nonce: ours), timeoutSeconds: seconds)
         // The coordinator tells its user.
-        guard version == WorkerRequest.version else { throw .unreadable }
+        guard version == WorkerRequest.version, RunToken.isNonce(theirs) else { throw .unreadable }
         guard case .proof(let proof) = try await channel.receive(WorkerRequest.self, timeoutSeconds: seconds) else {
             throw .outOfTurn
         }
-        if token.accepts(proof, of: .coordinator, theirs, ours) { return token.proof(of: .agent, theirs, ours) }
+        if token.accepts(proof, of: .coordinator, theirs, ours) {
+            return (token.proof(of: .agent, theirs, ours), token.seals(of: .agent, theirs, ours))
+        }
         try await channel.send(
             WorkerAnswer.failed("the token is not the agent's; give both the same --token-file"),
             timeoutSeconds: seconds)
         return nil
+    }
+
+    /// Serves it, and tells it where what it sends makes no sense.
+    private func lead(_ channel: Channel, _ peer: SocketAddress) async throws(WireError) {
+        do throws(WireError) {
+            try await serve(channel, peer)
+        } catch {
+            if error.isOfMessage {
+                try? await channel.send(
+                    WorkerAnswer.failed(error.description), timeoutSeconds: Self.greetingSeconds)
+            }
+            throw error
+        }
     }
 
     /// False: another run is served, and goes on.
@@ -158,7 +180,10 @@ package final class Agent: Sendable {
     private func run(
         _ plan: LoadPlan, _ place: WorkerPlace, _ channel: Channel, _ peer: SocketAddress
     ) async throws(WireError) {
+        guard place.isPossible else { throw .unreadable }
         log("\(peer) runs \(plan.scenario.rawValue) with \(options.workerCount) workers")
+        var options = options
+        if let name = place.agentName { options.placeName = " of \(name)" }
         let workers: WorkerSet
         do throws(LoadTestError) {
             workers = WorkerSet(try await Fleet.launch(plan, options, place), groupCount: plan.groups.count)
@@ -175,12 +200,5 @@ package final class Agent: Sendable {
         }
         try await WorkerService.serve(workers, channel)
         log("\(peer): the run is over")
-    }
-
-    private static var hostName: String {
-        var name = [CChar](repeating: 0, count: 256)
-        // Safe: the array's own bytes, with their count; the last stays zero.
-        guard unsafe gethostname(&name, name.count - 1) == 0 else { return "" }
-        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

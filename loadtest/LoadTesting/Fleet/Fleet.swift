@@ -66,8 +66,8 @@ package enum Fleet {
     ) async throws(LoadTestError) -> [any WorkerLink] {
         guard let token = options.token else { throw LoadTestError("agents need a token; give --token-file FILE") }
         var remotes: [(Remote, LoadPlan, WorkerPlace)] = []
-        for (index, address) in options.agents.enumerated() {
-            let remote = try await AgentLink.connect(address, token)
+        for (index, agent) in try AgentLink.find(options.agents).enumerated() {
+            let remote = try await AgentLink.connect(agent.text, agent.address, token)
             remotes.append((remote, plan, WorkerPlace(index: index, count: options.agents.count)))
         }
         return try await prepare(remotes)

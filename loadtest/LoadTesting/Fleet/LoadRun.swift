@@ -63,6 +63,7 @@ package final class LoadRun {
             // The loss of a worker is among the workers' errors.
             if !workerErrors.contains(where: { $0.kind == error.description }) { addError(error.description) }
         }
+        if plan.measuresAcrossWorkers { await workers.compareClocks() }
         await workers.stop(timeoutSeconds: 1)
         observer?.finish()
         return summary
@@ -202,12 +203,12 @@ package final class LoadRun {
 
     /// Where times of one machine are compared with those of another.
     private var clockWarnings: [String] {
-        guard plan.scenario.measuresAcrossWorkers, let uncertainty = workers.clockUncertaintyNanoseconds,
+        guard plan.measuresAcrossWorkers, let uncertainty = workers.clockUncertaintyNanoseconds,
             uncertainty > 100_000
         else { return [] }
         return [
             "the agents' clocks are known to \(Format.duration(nanoseconds: uncertainty)) only: latencies between "
-                + "machines are no more exact than that; use agents on a faster network"
+                + "machines are no more exact than that; use a faster network between them, and NTP for long runs"
         ]
     }
 
@@ -234,17 +235,18 @@ extension TestError {
     }
 }
 
-extension Scenario {
-    /// A message's time is taken by one worker when it is sent and by another when it comes.
-    var measuresAcrossWorkers: Bool {
-        switch self {
-        case .fanout, .mixed: true
-        case .echo, .rate, .idle, .ramp, .churn, .storm, .slow, .soak: false
+extension LoadPlan {
+    /// A message's time is taken by one worker when it is sent and by another when it comes: not in a closed loop,
+    /// where a room's clients are in one worker.
+    package var measuresAcrossWorkers: Bool {
+        groups.contains { group in
+            switch group.behaviour.fanOut?.pace {
+            case .rate: true
+            case .inFlight, nil: false
+            }
         }
     }
-}
 
-extension LoadPlan {
     /// Clients stay open after the end while something is unanswered.
     var awaitsAnswers: Bool {
         groups.contains { group in

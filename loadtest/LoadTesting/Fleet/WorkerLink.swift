@@ -56,7 +56,11 @@ package protocol WorkerLink: Sendable {
     /// How many workers stand behind it.
     var workerCount: Int { get }
     /// How far off its clock may be from the coordinator's; nil: it is the same.
+    ///
+    /// Of several workers: how far off the time may be that a message takes from one of them to another.
     var clockUncertaintyNanoseconds: UInt64? { get }
+    /// Compares the clocks once more, at the end of a run: they may run at different rates.
+    func compareClocks() async
     /// Begins the connections. Does not wait for them.
     func connect() async throws(LoadTestError)
     func status() async throws(LoadTestError) -> WorkerStatus
@@ -69,6 +73,7 @@ package protocol WorkerLink: Sendable {
 extension WorkerLink {
     package var workerCount: Int { 1 }
     package var clockUncertaintyNanoseconds: UInt64? { nil }
+    package func compareClocks() async {}
 }
 
 /// What a run tells all clients of a worker.

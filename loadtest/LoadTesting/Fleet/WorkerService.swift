@@ -7,8 +7,11 @@ internal import RoostRuntime
 
 /// The other side of a `RemoteWorker`: does what it is asked, one thing after the other.
 package enum WorkerService {
-    /// A coordinator that is there asks some ten times a second.
-    static let idleTimeoutSeconds = 30.0
+    /// A coordinator that is there asks some ten times a second, but nobody while it waits for one that does not
+    /// answer: longer than that, or that one would take the others with it.
+    static let idleTimeoutSeconds = 90.0
+    /// After so long a network over which nothing comes has failed.
+    static let networkTimeoutSeconds = 30
 
     /// Until the coordinator says stop, or is gone, which is thrown. The link is stopped in any case.
     static func serve(_ link: any WorkerLink, _ channel: Channel) async throws(WireError) {
@@ -32,7 +35,8 @@ package enum WorkerService {
             case .tell(let command): try await link.tell(command)
             case .snapshot: return .snapshot(WireSnapshot(try await link.snapshot()))
             case .stop(let seconds): await link.stop(timeoutSeconds: seconds)
-            case .hello, .proof, .clock, .prepare: return .failed("asked out of turn")
+            case .clock: return .clock(MonotonicTime.now().nanoseconds)
+            case .hello, .proof, .prepare: return .failed("asked out of turn")
             }
             return .done
         } catch {

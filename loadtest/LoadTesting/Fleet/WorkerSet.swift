@@ -28,7 +28,16 @@ package final class WorkerSet: WorkerLink {
 
     package var workerCount: Int { workers.reduce(0) { $0 + $1.workerCount } }
 
-    package var clockUncertaintyNanoseconds: UInt64? { workers.compactMap(\.clockUncertaintyNanoseconds).max() }
+    /// Of two machines each has its share in it; within one there is none.
+    package var clockUncertaintyNanoseconds: UInt64? {
+        let shares = workers.compactMap(\.clockUncertaintyNanoseconds).sorted(by: >)
+        guard shares.count > 1 else { return nil }
+        return shares[0].addingReportingOverflow(shares[1]).partialValue
+    }
+
+    package func compareClocks() async {
+        _ = await ask { worker throws(LoadTestError) in await worker.compareClocks() }
+    }
 
     package func connect() async throws(LoadTestError) {
         _ = try await all { worker throws(LoadTestError) in try await worker.connect() }
@@ -58,10 +67,31 @@ package final class WorkerSet: WorkerLink {
         return known.withLock { known in
             var sum = WorkerSnapshot(groupCount: known.first?.counters.count ?? 0)
             for (index, result) in results.enumerated() { add(result, &known[index], to: &sum) }
-            sum.errors = TestError.merged(known.map { $0.errors + ($0.loss.map { [$0] } ?? []) })
+            sum.errors = TestError.merged(located(known.map(\.errors)) + [known.compactMap(\.loss)])
             sum.ownByteCount =
                 known.contains { $0.ownByteCount == nil } ? nil : known.reduce(0) { $0 + ($1.ownByteCount ?? 0) }
             return sum
+        }
+    }
+
+    /// Where some agents met an error and others did not, it says which: machines are not all alike.
+    private func located(_ errors: [[TestError]]) -> [[TestError]] {
+        let agents = workers.compactMap { $0.clockUncertaintyNanoseconds == nil ? nil : $0.name }
+        guard agents.count > 1, agents.count == workers.count else { return errors }
+        var places: [String: [String]] = [:]
+        for (agent, errors) in zip(agents, errors) {
+            for error in errors { places[error.kind, default: []].append(agent) }
+        }
+        return errors.map { errors in
+            errors.map { error in
+                let names = places[error.kind] ?? []
+                // What one of its workers was lost by has the agent's name in it.
+                guard names.count < agents.count, !names.allSatisfy({ error.kind.contains($0) }) else { return error }
+                return TestError(
+                    kind: "\(error.kind) (only at \(names.joined(separator: ", ")))", count: error.count,
+                    firstSeconds: error.firstSeconds, firstOpenCount: error.firstOpenCount,
+                    isExpected: error.isExpected)
+            }
         }
     }
 

@@ -12,11 +12,16 @@ package struct WorkerPlace: Codable, Sendable, Equatable {
     package var count: Int
     /// What is added to this machine's monotonic clock to get the coordinator's.
     package var clockOffsetNanoseconds: Int64 = 0
+    /// What the coordinator calls the agent whose clients these are; nil: they are on its own machine.
+    package var agentName: String?
 
     package init(index: Int, count: Int) {
         self.index = index
         self.count = count
     }
+
+    /// Of a run's workers, however many each of as many agents has.
+    var isPossible: Bool { (1...1 << 32).contains(count) && (0..<count).contains(index) }
 
     /// How many of `count` clients are this worker's.
     package func share(of clientCount: Int) -> Int { (clientCount - index + count - 1) / count }

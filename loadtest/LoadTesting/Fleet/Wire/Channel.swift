@@ -17,23 +17,49 @@ package final class Channel: Sendable {
 
     private let descriptor: OwnedDescriptor
     private let queue = DispatchQueue(label: "loadtest channel")
-    private let reader: Mutex<FrameReader>
+    private let state: Mutex<State>
+
+    private struct State {
+        var reader: FrameReader
+        /// Nil where the other side needs no proof, or has not given it.
+        var seals: SessionSeals?
+    }
 
     /// `descriptor`: of a connected stream socket that does not block.
     package init(_ descriptor: consuming OwnedDescriptor, byteCountMax: Int = Channel.byteCountMax) {
         self.descriptor = descriptor
-        reader = Mutex(FrameReader(byteCountMax: byteCountMax))
+        state = Mutex(State(reader: FrameReader(byteCountMax: byteCountMax)))
     }
 
-    /// The other side has shown who it is: it may send what a run needs.
-    package func trust() { reader.withLock { $0.byteCountMax = Self.byteCountMax } }
+    /// The other side has shown who it is: it may send what a run needs. Every message from now on is sealed.
+    package func trust(_ seals: SessionSeals) {
+        state.withLock { state in
+            state.reader.byteCountMax = Self.byteCountMax
+            state.seals = seals
+        }
+    }
+
+    /// Ends the stream when the other machine has not been heard of for so long: a network may fail without a word
+    /// (tcp(7), TCP_USER_TIMEOUT). Does nothing on a unix socket.
+    func watchNetwork(seconds: Int) {
+        let options = [
+            (CInt(SOL_SOCKET), SO_KEEPALIVE, 1), (CInt(IPPROTO_TCP), TCP_KEEPIDLE, max(seconds / 3, 1)),
+            (CInt(IPPROTO_TCP), TCP_KEEPINTVL, max(seconds / 6, 1)),
+            (CInt(IPPROTO_TCP), TCP_USER_TIMEOUT, seconds * 1_000),
+        ]
+        for (level, option, value) in options {
+            var value = CInt(value)
+            // Safe: the kernel reads the integer that it is lent.
+            unsafe _ = setsockopt(descriptor.number, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
+        }
+    }
 
     /// Ends the stream: the other side, and who waits here, hear of it.
     package func shutdown() { SystemCalls.stopListening(descriptor.number) }
 
     package func send(_ message: some Encodable & Sendable, timeoutSeconds: Double) async throws(WireError) {
         try await onQueue { () throws(WireError) in
-            try self.write(FrameReader.frame(WireCodec.encode(message)), Deadline(timeoutSeconds))
+            try self.write(self.frame(message), Deadline(timeoutSeconds))
         }
     }
 
@@ -54,7 +80,7 @@ package final class Channel: Sendable {
     package func exchange(_ request: WorkerRequest, timeoutSeconds: Double) async throws(WireError) -> WorkerAnswer {
         try await onQueue { () throws(WireError) in
             let deadline = Deadline(timeoutSeconds)
-            try self.write(FrameReader.frame(WireCodec.encode(request)), deadline)
+            try self.write(self.frame(request), deadline)
             return try WireCodec.decode(self.read(deadline))
         }
     }
@@ -63,7 +89,7 @@ package final class Channel: Sendable {
     func clock(_ timeoutSeconds: Double) async throws(WireError) -> ClockSample {
         try await onQueue { () throws(WireError) in
             let deadline = Deadline(timeoutSeconds)
-            let bytes = FrameReader.frame(WireCodec.encode(WorkerRequest.clock))
+            let bytes = self.frame(WorkerRequest.clock)
             let asked = MonotonicTime.now().nanoseconds
             try self.write(bytes, deadline)
             let answer = try self.read(deadline)
@@ -101,6 +127,11 @@ package final class Channel: Sendable {
         }
     }
 
+    private func frame(_ message: some Encodable) -> [UInt8] {
+        let bytes = WireCodec.encode(message)
+        return FrameReader.frame(state.withLock { $0.seals?.sending.seal(bytes) } ?? bytes)
+    }
+
     private func write(_ bytes: [UInt8], _ deadline: Deadline) throws(WireError) {
         var sent = 0
         while sent < bytes.count {
@@ -119,7 +150,10 @@ package final class Channel: Sendable {
 
     private func read(_ deadline: Deadline) throws(WireError) -> [UInt8] {
         while true {
-            let message = try reader.withLock { reader throws(WireError) in try reader.next() }
+            let message = try state.withLock { state throws(WireError) -> [UInt8]? in
+                guard let bytes = try state.reader.next() else { return nil }
+                return try state.seals?.receiving.open(bytes) ?? bytes
+            }
             if let message { return message }
             let isThere = unsafe withUnsafeTemporaryAllocation(
                 byteCount: Self.chunkByteCount, alignment: 16
@@ -127,7 +161,7 @@ package final class Channel: Sendable {
                 switch unsafe SystemCalls.receive(descriptor.number, into: chunk) {
                 case .bytes(let count):
                     // Safe: the kernel has just written so many bytes of the chunk.
-                    reader.withLock { reader in unsafe reader.append(chunk[..<count]) }
+                    state.withLock { state in unsafe state.reader.append(chunk[..<count]) }
                     return .success(true)
                 case .wouldBlock: return .success(false)
                 case .endOfStream: return .failure(.ended)

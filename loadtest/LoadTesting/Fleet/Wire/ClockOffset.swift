@@ -19,6 +19,7 @@ package struct ClockSample: Sendable {
 /// As NTP does (RFC 5905 §8): the fastest of many round trips tells most, and the truth is within half of it.
 package struct ClockOffset: Sendable, Equatable {
     package static let sampleCount = 50
+    static let sampleCountMin = 8
 
     package var nanoseconds: Int64
     package var uncertaintyNanoseconds: UInt64
@@ -29,5 +30,12 @@ package struct ClockOffset: Sendable, Equatable {
         let trip = best.answered &- best.asked
         nanoseconds = Int64(bitPattern: best.asked &+ trip / 2 &- best.theirs)
         uncertaintyNanoseconds = (trip + 1) / 2
+    }
+
+    /// How far the truth was from this offset at most, now that the clocks were compared again: they may run at
+    /// different rates.
+    package func doubtNanoseconds(now later: ClockOffset) -> UInt64 {
+        let drift = (later.nanoseconds &- nanoseconds).magnitude
+        return max(uncertaintyNanoseconds, drift.addingReportingOverflow(later.uncertaintyNanoseconds).partialValue)
     }
 }

@@ -37,9 +37,18 @@ package enum WireError: Error, Equatable, CustomStringConvertible {
     case tooLong(byteCount: Int, limit: Int)
     case unreadable
     case outOfTurn
+    case forged
     case ended
     case broken(String)
     case timedOut(seconds: Double)
+
+    /// The stream still stands: what came on it was wrong.
+    var isOfMessage: Bool {
+        switch self {
+        case .tooLong, .unreadable, .outOfTurn, .forged: true
+        case .ended, .broken, .timedOut: false
+        }
+    }
 
     package var description: String {
         switch self {
@@ -47,6 +56,7 @@ package enum WireError: Error, Equatable, CustomStringConvertible {
             "a message of \(byteCount) bytes came, and \(limit) are the most: is the other side this load tester?"
         case .unreadable: "a message came that cannot be read; use the same build of the load tester on both sides"
         case .outOfTurn: "an answer came that is none to what was asked"
+        case .forged: "a message came that is not the other side's, or was changed on its way"
         case .ended: "the connection to it has ended"
         case .broken(let cause): "the connection to it broke: \(cause)"
         case .timedOut(let seconds): "it did not answer within \(Format.decimal(seconds, digits: 0)) s"

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CSSL
 internal import Glibc
 
 /// The secret that a coordinator and its agents share. It is never sent: each side proves that it has it, with an
-/// HMAC-SHA-256 (RFC 2104) of who it is and a random text of each side.
+/// HMAC-SHA-256 (RFC 2104) of who it is and a random text of each side, and has keys for what follows from the same.
 package struct RunToken: Sendable {
     package static let variable = "ROOST_LOADTEST_TOKEN"
     /// Shorter ones are guessed from one overheard proof.
@@ -25,9 +24,13 @@ package struct RunToken: Sendable {
         self.bytes = bytes
     }
 
-    /// Of the file where one is named, else of the environment.
-    package static func find(file: String?) throws(LoadTestError) -> RunToken {
+    /// Of the file where one is named, else of the environment. `warn` is told of a file that everybody may read.
+    package static func find(file: String?, warn: (String) -> Void) throws(LoadTestError) -> RunToken {
         if let file {
+            var status = stat()
+            if unsafe stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_mode & S_IROTH != 0 {
+                warn("every user of this machine may read the token file '\(file)'; use `chmod 600 \(file)`")
+            }
             guard let text = ProcessMeter.read(file) else {
                 throw LoadTestError("the token file '\(file)' cannot be read or is empty; check --token-file")
             }
@@ -40,26 +43,48 @@ package struct RunToken: Sendable {
         return try RunToken(unsafe String(cString: text))
     }
 
-    /// A text that nobody has used before.
+    // MARK: Greeting
+
+    private static let nonceByteCount = 64
+
+    /// A text that nobody has used before: 256 bits of the kernel's (`SystemRandomNumberGenerator`), in hexadecimal.
     package static func nonce() -> String {
-        (0..<4).map { _ in String(UInt64.random(in: 0 ... .max), radix: 16) }.joined(separator: "-")
+        hexadecimal((0..<nonceByteCount / 2).map { _ in UInt8.random(in: 0...255) })
+    }
+
+    /// Of one form, so that no two greetings are one text.
+    static func isNonce(_ text: String) -> Bool {
+        text.utf8.count == nonceByteCount && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
     }
 
     package func proof(of role: Role, _ coordinatorNonce: String, _ agentNonce: String) -> String {
-        let message = Array("roost loadtest\n\(role.rawValue)\n\(coordinatorNonce)\n\(agentNonce)".utf8)
-        var digest = [UInt8](repeating: 0, count: 32)
-        var byteCount: UInt32 = 0
-        // Safe: key and message with their counts; the digest has SHA-256's 32 bytes.
-        unsafe _ = HMAC(EVP_sha256(), bytes, CInt(bytes.count), message, message.count, &digest, &byteCount)
-        return digest.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
+        Self.hexadecimal(digest(role.rawValue, coordinatorNonce, agentNonce))
     }
 
     /// Takes as long whatever is wrong with the proof.
     package func accepts(_ proof: String, of role: Role, _ coordinatorNonce: String, _ agentNonce: String) -> Bool {
-        let expected = Array(self.proof(of: role, coordinatorNonce, agentNonce).utf8)
-        let given = Array(proof.utf8)
-        // Safe: both have so many bytes.
-        guard given.count == expected.count else { return false }
-        return unsafe CRYPTO_memcmp(expected, given, expected.count) == 0
+        let expected = self.proof(of: role, coordinatorNonce, agentNonce)
+        return SecretDigest.isEqual(Array(expected.utf8), Array(proof.utf8))
+    }
+
+    /// For what `role` sends and receives once both have proved themselves. Who has only passed their greeting on does
+    /// not have the keys.
+    package func seals(of role: Role, _ coordinatorNonce: String, _ agentNonce: String) -> SessionSeals {
+        func seal(_ sender: Role) -> FrameSeal {
+            FrameSeal(key: digest("messages of \(sender.rawValue)", coordinatorNonce, agentNonce))
+        }
+        switch role {
+        case .coordinator: return SessionSeals(sending: seal(.coordinator), receiving: seal(.agent))
+        case .agent: return SessionSeals(sending: seal(.agent), receiving: seal(.coordinator))
+        }
+    }
+
+    private func digest(_ purpose: String, _ coordinatorNonce: String, _ agentNonce: String) -> [UInt8] {
+        let text = "roost loadtest\n\(purpose)\n\(coordinatorNonce)\n\(agentNonce)"
+        return SecretDigest.of(Array(text.utf8), key: bytes)
+    }
+
+    private static func hexadecimal(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

@@ -18,7 +18,7 @@ package enum WorkerRequest: Codable, Sendable, Equatable {
     case stop(timeoutSeconds: Double)
 
     /// Of what is sent; both sides must speak the same.
-    package static let version = 1
+    package static let version = 2
 }
 
 package enum WorkerAnswer: Codable, Sendable {
