@@ -142,6 +142,9 @@ struct SubscribeClient: LoadClient {
         case .inOrder: break
         case .reordered: share.counters.reordered += 1
         case .behindLost(let count): share.counters.lost += count
+        case .afterLoss:
+            share.counters.lost -= 1
+            share.counters.reordered += 1
         case .duplicated:
             share.counters.duplicated += 1
             return
