@@ -47,6 +47,7 @@ package final class WorkerSet: WorkerLink {
             sum.failedCount += status.failedCount
             sum.connectionCount += status.connectionCount
             sum.lostCount += status.lostCount
+            sum.silentCount += status.silentCount
             sum.isDeserted = sum.isDeserted && status.isDeserted
         }
         return sum

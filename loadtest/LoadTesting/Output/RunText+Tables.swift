@@ -28,6 +28,7 @@ extension RunText {
         case ("latency", .rate): "from when due"
         case ("latency", .echo), ("latency", .soak): "round trip"
         case ("recovery", _): "until back"
+        case ("answered", _): "until answered"
         case ("lag", _): "sent late by"
         default: distribution
         }

@@ -42,7 +42,7 @@ enum ReportTables {
                 for run in runs {
                     let prefix = runs.count > 1 ? "\(run.name): " : ""
                     // Connections are made before the measurement begins, and lost ones come back whenever they do.
-                    let isWhole = path == \Distributions.connect || path == \Distributions.recovery
+                    let isWhole = name != "latency" && name != "lag"
                     let measures = isWhole ? run.whole : run.measured
                     for (group, measure) in zip(run.groupNames, measures) {
                         rows += row(prefix + group, measure.distributions[keyPath: path])
@@ -76,6 +76,7 @@ enum ReportTables {
         case "connect": "Connect time, whole run"
         case "lag": "Lateness of the load tester itself, while measured"
         case "recovery": "Time to come back after a lost connection, whole run"
+        case "answered": "Time until a client is answered again after a lost connection, whole run"
         case _: name.capitalizedFirst
         }
     }
