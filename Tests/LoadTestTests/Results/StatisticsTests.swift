@@ -82,8 +82,8 @@ import Testing
 
     @Test(
         "what wanders without going anywhere is seldom taken for a trend, and a leak in it always is",
-        arguments: [60, 599])
-    func wandering(count: Int) throws {
+        arguments: [(60, 100), (599, 45)])
+    func wandering(count: Int, accusedMax: Int) throws {
         var random = SeededGenerator(seed: 5)
         var accused = 0
         for _ in 0..<500 {
@@ -100,8 +100,9 @@ import Testing
             let trend = try #require(Trend(leak))
             #expect(trend.isSignificant && trend.perHour > 0)
         }
-        // One in twenty is what the test allows; neighbours that are alike make it a little more in short runs.
-        #expect(accused < 60, "\(accused) of 500")
+        // One in twenty is what Student's test allows; in short runs means are still a little alike. With each value
+        // for itself it is every second.
+        #expect(accused < accusedMax, "\(accused) of 500")
     }
 
     @Test("memory that has grown at the start and rests since is no trend; one that ever grows faster is")

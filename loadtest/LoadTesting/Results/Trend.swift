@@ -8,7 +8,7 @@ internal import Histogram
 /// wandering a sure trend. They are put together to a few means, so that the error is told by what lasts.
 package struct Trend: Sendable, Equatable {
     /// Means that a line goes through, at most, where there are twice as many points.
-    private static let meanCount = 12
+    private static let meanCount = 8
 
     package let perHour: Double
     /// Of the slope; nil where the points are too few to tell: two lie on a line always.
