@@ -21,6 +21,9 @@ import Testing
             case .inOrder: outcome.inOrder += 1
             case .reordered: outcome.reordered += 1
             case .duplicated: outcome.duplicated += 1
+            case .afterLoss:
+                outcome.reordered += 1
+                outcome.lost -= 1
             case .behindLost(let lost):
                 outcome.inOrder += 1
                 outcome.lost += lost
@@ -51,16 +54,67 @@ import Testing
     }
 
     @Test(
-        "a gap is a loss once the window has passed it, and what fills it then a duplicate",
-        arguments: [62, 63, 64, 200])
-    func window(distance: UInt64) {
-        let isWithin = distance < DeliveryStream.windowCount
+        "a message that comes behind others is reordered, however many they are",
+        arguments: [1, 62, 63, 64, 65, 127, 128, 1_000, 5_000])
+    func late(distance: UInt64) {
         let later = Array(1...distance)
         #expect(
-            outcome(later + [0], of: distance + 1)
+            outcome(later + [0, 0], of: distance + 1)
+                == Outcome(inOrder: later.count, reordered: 1, duplicated: 1))
+    }
+
+    @Test(
+        "a lost message is forgotten once one so much later is lost that memory would not be bounded",
+        arguments: [64, 4_094, 4_095, 4_096, 9_000, 1_000_000])
+    func forgotten(second: UInt64) {
+        let isKnown = second < GivenUpMessages.countMax
+        let between = Array(1..<second)
+        let result = outcome(between + Array(second + 1...second + 64) + [0, second], of: second + 65)
+        #expect(
+            result
                 == Outcome(
-                    inOrder: later.count, reordered: isWithin ? 1 : 0, duplicated: isWithin ? 0 : 1,
-                    lost: isWithin ? 0 : 1))
+                    inOrder: between.count + 64, reordered: isKnown ? 2 : 1, duplicated: isKnown ? 0 : 1,
+                    lost: isKnown ? 0 : 1))
+    }
+
+    @Test("until it comes, a message that the window has passed is lost")
+    func lostUntilItComes() {
+        #expect(outcome(Array(1...64), of: 65).lost == 1)
+        #expect(outcome(Array(1...64) + [0], of: 65) == Outcome(inOrder: 64, reordered: 1))
+    }
+
+    @Test("blocks that change places are reordered, and nothing of them lost or doubled", arguments: [63, 64, 500])
+    func blocks(size: UInt64) {
+        let sequences = Array(size..<2 * size) + Array(0..<size) + Array(2 * size..<3 * size)
+        // The first of the early block was awaited in its place until the window passed it.
+        #expect(outcome(sequences, of: 3 * size) == Outcome(inOrder: Int(2 * size), reordered: Int(size)))
+    }
+
+    @Test("far out of order, doubled and lost: counts agree with a plain count", arguments: UInt64(1)...20)
+    func farOut(seed: UInt64) {
+        var random = SplitMix(state: seed)
+        let count: UInt64 = 6_000
+        var sequences = Array(0..<count).filter { _ in UInt8.random(in: 0..<20, using: &random) > 0 }
+        // Each is delayed by up to 1,500 messages, some are not.
+        let places = sequences.map { sequence in
+            (Int(sequence) + (Bool.random(using: &random) ? Int.random(in: 0..<1_500, using: &random) : 0), sequence)
+        }
+        sequences = places.sorted { $0 < $1 }.map(\.1)
+        var doubled = 0
+        for index in stride(from: 100, to: sequences.count, by: 97) {
+            sequences.insert(sequences[index - Int.random(in: 1..<100, using: &random)], at: index)
+            doubled += 1
+        }
+        let result = outcome(sequences, of: count)
+        #expect(result.duplicated == doubled, "seed \(seed)")
+        #expect(result.lost == Int(count) - (sequences.count - doubled), "seed \(seed)")
+        var most = -1
+        var seen = Set<UInt64>()
+        let behind = sequences.count { sequence in
+            defer { most = max(most, Int(sequence)) }
+            return seen.insert(sequence).inserted && Int(sequence) < most
+        }
+        #expect(result.reordered == behind, "seed \(seed)")
     }
 
     @Test("a jump past the window counts all that it passes but what had come", arguments: [64, 65, 128, 1_000_000])

@@ -114,6 +114,21 @@ extension TrafficTests {
             #expect(record.intervals.count == 2 * RunRecord.intervalCountMax)
         }
 
+        @Test("the most attempts of a client survive that steps become longer")
+        func attempts() {
+            var record = RunRecord(plan: .short(.storm, .of("ws://h/", 1, .idle)), startedAt: 0)
+            for step in 0..<RunRecord.intervalCountMax {
+                var measure = GroupMeasure()
+                measure.attemptCountMax = step == 301 ? 9 : 1
+                record.append(
+                    Interval(
+                        phase: .measuring, startSeconds: Double(step), seconds: 1, groups: [measure], open: [0],
+                        usage: [], server: nil))
+            }
+            #expect(record.intervals.count == RunRecord.intervalCountMax / 2)
+            #expect(record.whole[0].attemptCountMax == 9)
+        }
+
         @Test("a histogram of a stored interval takes larger values too")
         func compactedHistogramGrows() {
             var record = RunRecord(plan: .short(.soak, .of("ws://h/", 1, .idle)), startedAt: 0)

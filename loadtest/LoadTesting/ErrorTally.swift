@@ -29,6 +29,18 @@ final class ErrorTally: Sendable {
         }
     }
 
+    /// One of the errors of a kind turns out to be none.
+    func takeBack(_ kind: String) {
+        withoutPreemption {
+            state.withLock { errors in
+                let key = errors[kind] == nil ? Self.others : kind
+                guard let error = errors[key] else { return }
+                errors[key]?.count -= 1
+                if error.count == 1 { errors[key] = nil }
+            }
+        }
+    }
+
     /// Most frequent first.
     var errors: [TestError] {
         state.withLock { $0.values.sorted { ($0.count, $1.kind) > ($1.count, $0.kind) } }

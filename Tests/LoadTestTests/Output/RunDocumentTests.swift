@@ -126,6 +126,148 @@ private func expectSame(_ a: RunRecord, _ b: RunRecord) {
         #expect(known.warnings == [])
     }
 
+    private struct Scenarios: Decodable {
+        struct Summary: Decodable {
+            let count: Int
+            let p50: Int
+            let max: Int
+        }
+        struct Storm: Decodable {
+            let clients: Int
+            let lost_connection: Int
+            let back: Int
+            let back_50_seconds: Double?
+            let back_90_seconds: Double?
+            let back_99_seconds: Double?
+            let back_100_seconds: Double?
+            let answered: Int?
+            let answered_50_seconds: Double?
+            let answered_100_seconds: Double?
+            let latency_before_ns: Summary?
+            let latency_since_ns: Summary?
+            let attempts_mean: Double
+            let attempts_max: Int
+            let attempts_failed: Int
+            let connect_ns: Summary
+        }
+        struct Subscribers: Decodable {
+            let clients: Int
+            let deliveries: Int
+            let lost: Int
+            let ended: Int
+            let latency_ns: Summary
+        }
+        struct Slow: Decodable {
+            let fast: Subscribers
+            let slow: Subscribers
+            let slow_ends: [Known.Failure]
+            let server_growth_bytes: Int?
+        }
+        struct Trend: Decodable {
+            let per_hour: Double
+            let standard_error_per_hour: Double?
+            let beyond_chance: Bool
+        }
+        struct Trends: Decodable {
+            let latency_p99_ns: Trend
+            let server_memory_bytes: Trend
+        }
+        let storm: Storm?
+        let slow: Slow?
+        let trends: Trends?
+    }
+
+    private func scenarios(_ record: RunRecord) throws -> Scenarios {
+        try JSONDecoder().decode(Scenarios.self, from: Data(RunDocument.json(record, toolVersion: "1").utf8))
+    }
+
+    @Test("a storm's figures have names", arguments: [false, true])
+    func stormNames(hasHeartbeats: Bool) throws {
+        var record = SampleRecords.plain(.storm, seconds: 2) { interval, second in
+            guard second == 1 else { return }
+            interval.groups[0].counters.ended = 100
+            interval.groups[0].counters.started = 150
+            interval.groups[0].counters.reconnected = 95
+            interval.groups[0].counters.failed = 55
+            interval.groups[0].attemptCountMax = 4
+            interval.groups[0].distributions.recovery.record(1_000_000_000, count: 95)
+            interval.groups[0].distributions.answered.record(2_000_000_000, count: 60)
+        }
+        if hasHeartbeats {
+            record.plan.groups[0].behaviour = .heartbeat(HeartbeatPlan(periodSeconds: 1, size: .fixed(9)))
+        }
+        let found = try scenarios(record)
+        #expect(found.slow == nil && found.trends == nil)
+        let storm = try #require(found.storm)
+        #expect(storm.clients == 100 && storm.lost_connection == 100 && storm.back == 95)
+        #expect(abs(try #require(storm.back_50_seconds) - 1) < 0.001 && storm.back_90_seconds != nil)
+        #expect(storm.back_99_seconds == nil && storm.back_100_seconds == nil)
+        #expect(storm.attempts_max == 4 && storm.attempts_failed == 55)
+        #expect(abs(storm.attempts_mean - 150.0 / 95) < 1e-9)
+        #expect(storm.connect_ns.count == 0)
+        guard hasHeartbeats else { return #expect(storm.answered == nil && storm.latency_since_ns == nil) }
+        #expect(storm.answered == 60 && storm.answered_100_seconds == nil)
+        #expect(abs(try #require(storm.answered_50_seconds) - 2) < 0.002)
+        #expect(storm.latency_before_ns?.count == 10_000 && storm.latency_since_ns?.max == 5_000_000)
+    }
+
+    @Test("a run's figures of slow consumers have names")
+    func slowNames() throws {
+        var record = SampleRecords.plain(.slow, name: "fast")
+        record.plan.groups.append(SampleRecords.group("slow", 7))
+        for index in record.intervals.indices {
+            record.intervals[index].groups.append(GroupMeasure())
+            record.intervals[index].open.append(7)
+        }
+        record.intervals[4].groups[1].counters.completed = 3
+        record.intervals[4].groups[1].counters.lost = 2
+        record.errors = [TestError(kind: "slow: closed (1008)", count: 5, firstSeconds: 1, isExpected: true)]
+        let found = try scenarios(record)
+        #expect(found.storm == nil && found.trends == nil)
+        let slow = try #require(found.slow)
+        #expect(slow.fast.clients == 100 && slow.fast.deliveries == 100_000 && slow.fast.lost == 0)
+        #expect(slow.fast.ended == 0 && slow.fast.latency_ns.max == 5_000_000)
+        #expect(slow.slow.clients == 7 && slow.slow.deliveries == 3 && slow.slow.lost == 2 && slow.slow.ended == 5)
+        #expect(slow.slow_ends.map(\.kind) == ["slow: closed (1008)"] && slow.slow_ends[0].count == 5)
+        #expect(slow.server_growth_bytes == 1_000_000)
+    }
+
+    @Test("a long run's trends have names")
+    func trendNames() throws {
+        let found = try scenarios(
+            SampleRecords.plain(.soak) { interval, second in
+                interval.server?.anonymousByteCount = second * 1_000 + second % 2
+            })
+        #expect(found.storm == nil && found.slow == nil)
+        let trends = try #require(found.trends)
+        #expect(trends.latency_p99_ns.per_hour == 0 && !trends.latency_p99_ns.beyond_chance)
+        #expect(trends.server_memory_bytes.beyond_chance)
+        #expect(abs(trends.server_memory_bytes.per_hour - 3_600_000) < 1_000)
+        #expect(try #require(trends.server_memory_bytes.standard_error_per_hour) > 0)
+    }
+
+    @Test("a page is made of a read run whose groups have latencies of different size")
+    func page() throws {
+        var record = SampleRecords.plain(.mixed, seconds: 3)
+        record.plan.groups.append(SampleRecords.group("slower", 1))
+        for index in record.intervals.indices {
+            var slower = GroupMeasure()
+            slower.distributions.latency.record(50_000_000_000)
+            record.intervals[index].groups.append(slower)
+            record.intervals[index].open.append(1)
+        }
+        var stored = record
+        stored.intervals = []
+        for interval in record.intervals { stored.append(interval) }
+        for record in [record, stored] {
+            let read = try RunDocument.record(RunDocument.json(record, toolVersion: "1"), name: "file")
+            for record in [record, read] {
+                #expect(HTMLReport([ReportRun(name: "run", record: record)]).text.contains("50.00 s"))
+                #expect(Trend.latency99(record)?.count == 3)
+            }
+        }
+    }
+
     @Test("the connections of a run that was not measured are there, and its figures are null or zero")
     func empty() throws {
         let record = RunRecord(plan: LoadPlan(.idle, groups: []), startedAt: 0)

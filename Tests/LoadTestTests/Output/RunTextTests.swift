@@ -159,7 +159,7 @@ private func text(
             interval.groups[0].distributions.latency.record(second % 2 == 0 ? 1_000_000 : 1_100_000)
         }
         #expect(told.contains("\n  trend\n    p99 of each interval   none to be told: +"))
-        #expect(told.contains("\n    server memory          +3.4 MiB/h (standard error"))
+        #expect(told.contains("\n    server memory          +3.4 MiB/h, more than chance (standard error"))
     }
 
     @Test("a mixed run has a row for each group")

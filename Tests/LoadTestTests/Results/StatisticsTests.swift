@@ -80,12 +80,50 @@ import Testing
         #expect(trend.text { "\(Int($0))" } == "none to be told: +2880/h, standard error 1247/h")
     }
 
+    @Test(
+        "what wanders without going anywhere is seldom taken for a trend, and a leak in it always is",
+        arguments: [(60, 100), (599, 45)])
+    func wandering(count: Int, accusedMax: Int) throws {
+        var random = SeededGenerator(seed: 5)
+        var accused = 0
+        for _ in 0..<500 {
+            // Each value keeps most of the one before it, as memory does; it comes back to where it was.
+            var value = 0.0
+            let values = (0..<count).map { _ in
+                value = 0.8 * value + Double.random(in: -1...1, using: &random)
+                return value
+            }
+            let points = values.enumerated().map { (seconds: Double($0), value: $1) }
+            if try #require(Trend(points)).isSignificant { accused += 1 }
+            // It grows by five times what it wanders.
+            let leak = points.map { (seconds: $0.seconds, value: $0.value + 10 * $0.seconds / Double(count)) }
+            let trend = try #require(Trend(leak))
+            #expect(trend.isSignificant && trend.perHour > 0)
+        }
+        // One in twenty is what Student's test allows; in short runs means are still a little alike. With each value
+        // for itself it is every second.
+        #expect(accused < accusedMax, "\(accused) of 500")
+    }
+
+    @Test("memory that has grown at the start and rests since is no trend; one that ever grows faster is")
+    func shapes() throws {
+        func trend(_ value: (Double) -> Double) throws -> Trend {
+            try #require(Trend((0..<600).map { (seconds: Double($0), value: value(Double($0))) }))
+        }
+        #expect(try !trend { $0 < 40 ? 0 : 1_000_000 }.isSignificant)
+        #expect(try trend { $0 * $0 }.isSignificant)
+        #expect(try trend { ($0 / 50).rounded(.down) * 1_000_000 }.isSignificant)
+        #expect(try !trend { _ in 1_000_000 }.isSignificant)
+        let line = try trend { 5 * $0 }
+        #expect(line.isSignificant && abs(line.perHour - 18_000) < 1e-6)
+    }
+
     @Test("a steady rise is told with its sign, and too few points with what they lack")
     func steady() throws {
         let rising = try #require(Trend((0..<10).map { (seconds: Double($0), value: Double($0 * 2 + $0 % 2)) }))
         #expect(rising.isSignificant && rising.text { "\(Int($0))" }.hasPrefix("+7"))
         let falling = try #require(Trend([(0, 3), (1, 2), (2, 1)]))
-        #expect(falling.text { "\(Int($0.rounded()))" } == "-3600/h (standard error 0/h)")
+        #expect(falling.text { "\(Int($0.rounded()))" } == "-3600/h, more than chance (standard error 0/h)")
         let two = try #require(Trend([(0, 1), (1, 2)]))
         #expect(two.text { "\(Int($0))" } == "+3600/h (too few intervals to tell its error)")
         #expect(Trend([(0, 1)]) == nil)

@@ -66,7 +66,8 @@ private let figures: RunFigures = {
         arguments: [
             "recovery.max>1h", "p99>1s", "p99<1s", "rate<1", "rate>1", "lost>0", "error_rate>0", "failed>0",
             "connected>1",
-            "server_cpu>1", "rate_per_cpu>1", "memory_per_connection>1", "nobody:p99>1s",
+            "server_cpu>1", "rate_per_cpu>1", "memory_per_connection>1", "memory_trend>0", "p99_trend>0",
+            "nobody:p99>1s",
         ].map { $0.replacing("1h", with: "3600s") })
     func missing(expression: String) throws {
         let verdict = try Threshold(expression).verdict(
@@ -110,6 +111,30 @@ private let figures: RunFigures = {
         #expect(lines.first?.hasPrefix("'\(expression)': ") == true)
         #expect(lines.first?.contains(reason) == true, "\(error?.description ?? "")")
         if let marks { #expect(lines.last == "  \(marks)") }
+    }
+
+    @Test(
+        "a trend is judged in amounts an hour, and what may be chance is none",
+        arguments: [
+            ("memory_trend>3MB/h", false), ("memory_trend>4MB/h", true), ("memory_trend>3MiB/h", false),
+            ("memory_trend>0", false), ("p99_trend>0", true), ("p99_trend>1us/h", true), ("p99_trend==0", false),
+        ])
+    func trends(expression: String, passes: Bool) throws {
+        // By 1,000 bytes a second; p99 goes up and down.
+        let record = SampleRecords.plain(.soak) { interval, second in
+            interval.server?.anonymousByteCount = (100 << 20) + second * 1_000 + second % 2
+            interval.groups[0].distributions.latency = Distributions.empty()
+            interval.groups[0].distributions.latency.record(second % 2 == 0 ? 1_000_000 : 1_100_000)
+        }
+        let verdict = try Threshold(expression).verdict(RunFigures(record))
+        #expect(verdict.passed == passes)
+        #expect(verdict.found == (expression.hasPrefix("memory") ? "+3515.7 KiB/h" : "+0 ns/h"))
+    }
+
+    @Test("a trend needs a unit of its own", arguments: ["memory_trend>1MB", "memory_trend>1", "p99_trend>1ms"])
+    func trendUnits(expression: String) {
+        let error = #expect(throws: ThresholdError.self) { try Threshold(expression) }
+        #expect(error?.description.contains("/h") == true)
     }
 
     @Test("a group that the plan does not have is refused before the run, with those it has")

@@ -134,7 +134,7 @@ extension Behaviour {
     var fanOut: FanOutPlan? {
         switch self {
         case .publish(let plan), .subscribe(let plan): plan
-        case .echo, .paced, .churn, .idle, .script: nil
+        case .echo, .paced, .churn, .heartbeat, .idle, .script: nil
         }
     }
 }

@@ -30,8 +30,7 @@ package struct Schedule {
         let shift = Double.random(in: 0..<1, using: &seeds)
         var state = SplitMix(state: seeds.next() ^ UInt64(truncatingIfNeeded: client))
         random = SplitMix(state: state.next() &+ UInt64(truncatingIfNeeded: attempt))
-        let turns = Double(client) * Self.goldenFraction + shift
-        phase = turns - turns.rounded(.down)
+        phase = Self.phase(ofClient: client, shift)
         let passed = Double(now - min(origin, now))
         switch pacing {
         case .uniform:
@@ -42,6 +41,12 @@ package struct Schedule {
             distance = passed + random.exponential() * period
         }
         next = origin &+ UInt64(distance)
+    }
+
+    /// 0..<1, evenly spread over clients.
+    static func phase(ofClient client: Int, _ shift: Double = 0) -> Double {
+        let turns = Double(client) * goldenFraction + shift
+        return turns - turns.rounded(.down)
     }
 
     /// On to the message after.

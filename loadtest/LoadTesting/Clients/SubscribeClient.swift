@@ -148,6 +148,7 @@ struct SubscribeClient: LoadClient {
         case .inOrder: break
         case .reordered: note(.reordered)
         case .behindLost(let count): note(.lost, count: count)
+        case .afterLoss: cameAfterLoss()
         case .duplicated: return note(.duplicated)
         }
         let now = connection.receivedAt.nanoseconds &+ clockOffset
@@ -177,6 +178,14 @@ struct SubscribeClient: LoadClient {
         share.counters[keyPath: fault.counter] += count
         // What slow ones miss is what the run is about.
         if !isSlow { share.errors.add(fault.rawValue, count: count) }
+    }
+
+    /// It was counted as lost, and is not.
+    @inline(never)
+    private func cameAfterLoss() {
+        share.counters.lost -= 1
+        if !isSlow { share.errors.takeBack(Fault.lost.rawValue) }
+        note(.reordered)
     }
 
     private func cameDamaged() {

@@ -154,8 +154,10 @@ package final class LoadRun {
             let since = settledSince ?? .now
             settledSince = since
             return ContinuousClock.now - since >= .seconds(plan.holdSeconds)
-        // Each has lost its connection, and has one again.
-        case .storm: return status.lostCount >= status.clientCount && status.openCount == status.clientCount
+        // Each has lost its connection, has one again, and is answered on it where it says something.
+        case .storm:
+            return status.lostCount >= status.clientCount && status.openCount == status.clientCount
+                && status.silentCount == 0
         case .echo, .rate, .idle, .fanout, .churn, .slow, .soak, .mixed: return false
         }
     }
@@ -251,7 +253,7 @@ extension LoadPlan {
     var awaitsAnswers: Bool {
         groups.contains { group in
             switch group.behaviour {
-            case .echo, .churn: true
+            case .echo, .churn, .heartbeat: true
             case .paced(let plan): plan.awaitsAnswers
             case .script(let plan): plan.hasExpectations
             case .idle, .publish, .subscribe: false

@@ -14,12 +14,14 @@ package struct WorkerStatus: Codable, Sendable, Equatable {
     package var lostCount = 0
     /// Connections that were cut at the end while something was unanswered.
     package var abandonedCount = 0
+    /// Clients that are back, and whose first message since has not been answered.
+    package var silentCount = 0
     /// All have begun, none has a connection, and none comes back.
     package var isDeserted: Bool
 
     package init(
         clientCount: Int, settledCount: Int, openCount: Int, failedCount: Int, connectionCount: Int = 0,
-        lostCount: Int = 0, abandonedCount: Int = 0, isDeserted: Bool
+        lostCount: Int = 0, abandonedCount: Int = 0, silentCount: Int = 0, isDeserted: Bool
     ) {
         self.clientCount = clientCount
         self.settledCount = settledCount
@@ -28,6 +30,7 @@ package struct WorkerStatus: Codable, Sendable, Equatable {
         self.connectionCount = connectionCount
         self.lostCount = lostCount
         self.abandonedCount = abandonedCount
+        self.silentCount = silentCount
         self.isDeserted = isDeserted
     }
 }

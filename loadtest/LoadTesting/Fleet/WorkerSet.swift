@@ -57,6 +57,7 @@ package final class WorkerSet: WorkerLink {
             sum.connectionCount += status.connectionCount
             sum.lostCount += status.lostCount
             sum.abandonedCount += status.abandonedCount
+            sum.silentCount += status.silentCount
             sum.isDeserted = sum.isDeserted && status.isDeserted
         }
         return sum

@@ -51,9 +51,10 @@ struct CountersDocument: Codable {
 
 /// A histogram with the extremes that its slots do not keep.
 struct HistogramDocument: Codable {
-    let histogram: NanosecondHistogram
+    let packed: PackedHistogram
 
-    init(histogram: NanosecondHistogram) { self.histogram = histogram }
+    /// What is packed already is not encoded again: a long run is written each minute.
+    init(_ stored: StoredHistogram) { packed = stored.packed ?? PackedHistogram(stored.histogram) }
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: DocumentKey.self)
@@ -65,13 +66,14 @@ struct HistogramDocument: Codable {
         }
         guard min <= max else { throw refuse("'min' is \(min) and 'max' is \(max)") }
         do {
-            histogram = try HistogramCodec.decode(
-                base64: try container.decode(String.self, forKey: "histogram"), extremes: min...max)
+            packed = try PackedHistogram(
+                bytes: try HistogramCodec.bytes(base64: try container.decode(String.self, forKey: "histogram")),
+                extremes: min...max)
         } catch let error as HistogramCodecError {
             throw refuse("\(error)")
         }
         // Only then can it be added to others. A stored one reaches as far as its values do.
-        let ours = Distributions.empty()
+        let (histogram, ours) = (packed.histogram, Distributions.empty())
         guard histogram.lowestDiscernibleValue == ours.lowestDiscernibleValue,
             histogram.numberOfSignificantValueDigits == ours.numberOfSignificantValueDigits,
             histogram.highestTrackableValue <= Distributions.valueMax
@@ -80,10 +82,10 @@ struct HistogramDocument: Codable {
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: DocumentKey.self)
-        try container.encode(histogram.totalCount, forKey: "count")
-        try container.encode(histogram.min, forKey: "min")
-        try container.encode(histogram.maxRecorded, forKey: "max")
-        try container.encode(HistogramCodec.base64(histogram), forKey: "histogram")
+        try container.encode(packed.totalCount, forKey: "count")
+        try container.encode(packed.extremes.lowerBound, forKey: "min")
+        try container.encode(packed.extremes.upperBound, forKey: "max")
+        try container.encode(HistogramCodec.base64(packed.bytes), forKey: "histogram")
     }
 }
 
@@ -97,9 +99,9 @@ struct MeasureDocument: Codable {
         var measure = GroupMeasure()
         measure.counters = try container.decode(CountersDocument.self, forKey: "counters").counters
         measure.attemptCountMax = try container.decodeIfPresent(Int.self, forKey: "attempts_max") ?? 0
-        for (name, path) in Distributions.all {
+        for (name, path) in Distributions.stored {
             let document = try container.decodeIfPresent(HistogramDocument.self, forKey: DocumentKey("\(name)_ns"))
-            if let document { measure.distributions[keyPath: path] = document.histogram }
+            if let document { measure.distributions[keyPath: path] = StoredHistogram(packed: document.packed) }
         }
         self.measure = measure
     }
@@ -108,10 +110,9 @@ struct MeasureDocument: Codable {
         var container = encoder.container(keyedBy: DocumentKey.self)
         try container.encode(CountersDocument(counters: measure.counters), forKey: "counters")
         if measure.attemptCountMax > 0 { try container.encode(measure.attemptCountMax, forKey: "attempts_max") }
-        for (name, path) in Distributions.all {
-            let histogram = measure.distributions[keyPath: path]
-            guard histogram.totalCount > 0 else { continue }
-            try container.encode(HistogramDocument(histogram: histogram), forKey: DocumentKey("\(name)_ns"))
+        for (name, path) in Distributions.stored where measure.distributions[keyPath: path].totalCount > 0 {
+            try container.encode(
+                HistogramDocument(measure.distributions[keyPath: path]), forKey: DocumentKey("\(name)_ns"))
         }
     }
 }
@@ -242,7 +243,7 @@ struct RunReader: Decodable {
         var sum = interval.open.reduce(0.0) { $0 + Double($1.magnitude) }
         for group in interval.groups {
             for (_, path) in Counters.all { sum += Double(group.counters[keyPath: path].magnitude) }
-            for (_, path) in Distributions.all { sum += Double(group.distributions[keyPath: path].totalCount) }
+            for (_, path) in Distributions.stored { sum += Double(group.distributions[keyPath: path].totalCount) }
         }
         for (_, path) in ServerFigures.memoryKinds { sum += Double(interval.server?[keyPath: path]?.magnitude ?? 0) }
         return sum

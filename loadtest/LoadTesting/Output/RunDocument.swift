@@ -116,6 +116,7 @@ extension RunDocument {
             try encodeServer(&container)
             try encodeGenerator(&container)
             let record = figures.record
+            try encodeScenario(record, &container)
             try container.encode(
                 record.plan.groups.indices.map { GroupWriter(figures: figures, index: $0) }, forKey: "groups")
             try container.encode(

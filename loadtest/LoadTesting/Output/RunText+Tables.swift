@@ -29,6 +29,7 @@ extension RunText {
         case ("latency", .rate), ("latency", .soak): "from when due"
         case ("latency", .echo), ("latency", .churn): "round trip"
         case ("recovery", _): "until back"
+        case ("answered", _): "until answered"
         case ("lag", _): "sent late by"
         default: distribution
         }

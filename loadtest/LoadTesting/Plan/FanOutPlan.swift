@@ -123,9 +123,10 @@ extension LoadPlan {
 
     /// All connections are cut at one time, by the load tester or by the server; all clients come back.
     package static func storm(
-        _ target: Target, clientCount: Int, backoff: Backoff, holdSeconds: Double, dropsConnections: Bool
+        _ target: Target, clientCount: Int, backoff: Backoff, holdSeconds: Double, dropsConnections: Bool,
+        heartbeat: HeartbeatPlan? = nil
     ) -> LoadPlan {
-        var group = ClientGroup("clients", clientCount, target, .idle)
+        var group = ClientGroup("clients", clientCount, target, heartbeat.map { .heartbeat($0) } ?? .idle)
         group.backoff = backoff
         group.expectsLosses = true
         var plan = LoadPlan(.storm, groups: [group])

@@ -42,6 +42,9 @@ extension ClientGroup {
         case .churn(let plan):
             try plan.size.validate()
             try LoadPlan.check("--messages", plan.messageCount, 0...1_000_000_000)
+        case .heartbeat(let plan):
+            try plan.size.validate()
+            try LoadPlan.check("--heartbeat", plan.periodSeconds, 0.01...3_600)
         // The rest of a fan-out is looked at where the number of workers is known.
         case .publish(let plan), .subscribe(let plan):
             try LoadPlan.check("--size", plan.byteCount, 0...FanOutPlan.byteCountMax)

@@ -83,6 +83,7 @@ package enum Behaviour: Codable, Sendable, Equatable {
     case echo(EchoPlan)
     case paced(PacedPlan)
     case churn(ChurnPlan)
+    case heartbeat(HeartbeatPlan)
     case idle
     case publish(FanOutPlan)
     case subscribe(FanOutPlan)

@@ -27,9 +27,9 @@ package enum HistogramCodec {
 
     // MARK: Encoding
 
-    package static func base64(_ histogram: NanosecondHistogram) -> String {
-        Data(encode(histogram)).base64EncodedString()
-    }
+    package static func base64(_ histogram: NanosecondHistogram) -> String { base64(encode(histogram)) }
+
+    static func base64(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
 
     package static func encode(_ histogram: NanosecondHistogram) -> [UInt8] {
         let counts = encodedCounts(histogram)
@@ -49,6 +49,14 @@ package enum HistogramCodec {
         append(compressedCookie | variableWidth, to: &result)
         append(UInt32(compressed.count), to: &result)
         return result + compressed
+    }
+
+    /// Whether `decode` takes what `encode` makes of it: sums of counts times values have to fit. They do where all
+    /// values are as large as the largest.
+    static func isReadable(_ histogram: NanosecondHistogram) -> Bool {
+        let largest = histogram.highestEquivalentForValue(histogram.maxRecorded)
+        return histogram.totalCount <= UInt64(Int64.max)
+            && !largest.multipliedReportingOverflow(by: histogram.totalCount).overflow
     }
 
     private static func encodedCounts(_ histogram: NanosecondHistogram) -> [UInt8] {
@@ -103,9 +111,13 @@ package enum HistogramCodec {
     package static func decode(
         base64: String, extremes: ClosedRange<UInt64>? = nil
     ) throws(HistogramCodecError) -> NanosecondHistogram {
+        try decode(bytes(base64: base64), extremes: extremes)
+    }
+
+    static func bytes(base64: String) throws(HistogramCodecError) -> [UInt8] {
         guard base64.utf8.count <= byteCountMax else { throw .tooLong(byteCount: base64.utf8.count) }
         guard let data = Data(base64Encoded: base64) else { throw .notBase64 }
-        return try decode(Array(data), extremes: extremes)
+        return Array(data)
     }
 
     /// Takes at most some 30 MB of memory, whatever the bytes are.

@@ -55,17 +55,43 @@ package struct Counters: Codable, Sendable, Equatable {
 package typealias NanosecondHistogram = Histogram<UInt64>
 
 /// What is measured as a distribution.
+///
+/// Those of a closed step are packed (`pack`): reading one unpacks it, which takes some 50 microseconds; writing to one
+/// leaves it unpacked.
 package struct Distributions: Sendable {
-    /// Round trips from the (intended) sending to the answer; deliveries from publisher to subscriber.
-    package var latency = Distributions.empty()
-    /// From a connection's (intended) beginning to the server's answer.
-    package var connect = Distributions.empty()
-    /// How late the load tester itself was: from when it meant to send to when it did. Kept where there is a schedule.
-    package var lag = Distributions.empty()
-    /// From the loss of a connection to the client's next open one.
-    package var recovery = Distributions.empty()
+    private var latencies = StoredHistogram()
+    private var connects = StoredHistogram()
+    private var lags = StoredHistogram()
+    private var recoveries = StoredHistogram()
+    private var answers = StoredHistogram()
 
     package init() {}
+
+    /// Round trips from the (intended) sending to the answer; deliveries from publisher to subscriber.
+    package var latency: NanosecondHistogram {
+        get { latencies.histogram }
+        _modify { yield &latencies.histogram }
+    }
+    /// From a connection's (intended) beginning to the server's answer.
+    package var connect: NanosecondHistogram {
+        get { connects.histogram }
+        _modify { yield &connects.histogram }
+    }
+    /// How late the load tester itself was: from when it meant to send to when it did. Kept where there is a schedule.
+    package var lag: NanosecondHistogram {
+        get { lags.histogram }
+        _modify { yield &lags.histogram }
+    }
+    /// From the loss of a connection to the client's next open one.
+    package var recovery: NanosecondHistogram {
+        get { recoveries.histogram }
+        _modify { yield &recoveries.histogram }
+    }
+    /// From the loss of a connection to the first answer on a next one, where the client says something.
+    package var answered: NanosecondHistogram {
+        get { answers.histogram }
+        _modify { yield &answers.histogram }
+    }
 
     /// Longer values count as this: an hour.
     package static let valueMax: UInt64 = 3_600_000_000_000
@@ -79,11 +105,18 @@ package struct Distributions: Sendable {
     package static let all: [(name: String, path: any WritableKeyPath<Distributions, NanosecondHistogram> & Sendable)] =
         [
             ("latency", \.latency), ("connect", \.connect), ("lag", \.lag), ("recovery", \.recovery),
+            ("answered", \.answered),
         ]
 
     /// Connections are made before the measurement begins, as a rule, and lost ones come back whenever they do: the
     /// whole run's count. Of the others those do that were measured.
-    package static func isOfWholeRun(_ name: String) -> Bool { name == "connect" || name == "recovery" }
+    package static func isOfWholeRun(_ name: String) -> Bool { name != "latency" && name != "lag" }
+
+    /// As `all`, packed or not.
+    static let stored: [(name: String, path: any WritableKeyPath<Distributions, StoredHistogram> & Sendable)] = [
+        ("latency", \.latencies), ("connect", \.connects), ("lag", \.lags), ("recovery", \.recoveries),
+        ("answered", \.answers),
+    ]
 
     /// Adds one value. What is longer than an hour counts as one.
     package mutating func record(
@@ -93,8 +126,8 @@ package struct Distributions: Sendable {
     }
 
     package mutating func add(_ other: Distributions) {
-        for (_, path) in Self.all where other[keyPath: path].totalCount > 0 {
-            self[keyPath: path].add(other[keyPath: path])
+        for (_, path) in Self.stored where other[keyPath: path].totalCount > 0 {
+            self[keyPath: path].histogram.add(other[keyPath: path].histogram)
         }
     }
 }

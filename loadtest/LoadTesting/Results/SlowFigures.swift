@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How the fast and the slow subscribers of a run fared.
-package struct SlowFigures: Sendable, Equatable, Codable {
-    package struct Subscribers: Sendable, Equatable, Codable {
+package struct SlowFigures: Sendable, Equatable {
+    package struct Subscribers: Sendable, Equatable {
         package var clientCount: Int
         /// Connections that the server ended, or that broke. A slow client may learn of it at the end only, when it
         /// reads what waits for it.

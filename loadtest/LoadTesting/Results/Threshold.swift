@@ -130,7 +130,7 @@ package struct ThresholdError: Error, Equatable, CustomStringConvertible {
 extension Threshold {
     /// What values are, and in which units they are given.
     package enum Quantity: Sendable, Equatable {
-        case time, count, rate, percent, bytes
+        case time, count, rate, percent, bytes, timePerHour, bytesPerHour
 
         /// What each unit stands for; the empty one is a number alone.
         var units: [(name: String, factor: Double)] {
@@ -139,6 +139,8 @@ extension Threshold {
             case .count, .rate: [("", 1), ("k", 1e3)]
             case .percent: [("", 1), ("%", 1)]
             case .bytes: [("", 1), ("B", 1), ("KB", 1e3), ("KiB", 1_024), ("MB", 1e6), ("MiB", 1_048_576)]
+            case .timePerHour: Self.time.units.map { ($0.name + "/h", $0.factor) }
+            case .bytesPerHour: Self.bytes.units.filter { !$0.name.isEmpty }.map { ($0.name + "/h", $0.factor) }
             }
         }
 
@@ -149,7 +151,13 @@ extension Threshold {
             case .rate: Format.perSecond(value)
             case .percent: Format.decimal(value, digits: 3) + " %"
             case .bytes: Format.bytes(Int(value))
+            case .timePerHour: Self.signed(.time, value) + "/h"
+            case .bytesPerHour: Self.signed(.bytes, value) + "/h"
             }
+        }
+
+        private static func signed(_ quantity: Self, _ value: Double) -> String {
+            (value < 0 ? "-" : "+") + quantity.text(min(abs(value), 1e18))
         }
     }
 
@@ -218,6 +226,9 @@ extension Threshold {
         case connected, serverCPU = "server_cpu"
         case ratePerCPU = "rate_per_cpu"
         case memoryPerConnection = "memory_per_connection"
+        /// What the server's memory, and the p99 of latency, grow by in an hour; 0 where that may be chance.
+        case memoryTrend = "memory_trend"
+        case latencyTrend = "p99_trend"
 
         var quantity: Quantity {
             switch self {
@@ -225,13 +236,15 @@ extension Threshold {
             case .rate, .sentRate, .receivedRate: .rate
             case .errorRate, .serverCPU: .percent
             case .memoryPerConnection: .bytes
+            case .memoryTrend: .bytesPerHour
+            case .latencyTrend: .timePerHour
             }
         }
 
         var isOfGroup: Bool {
             switch self {
             case .failed, .lost, .duplicated, .reordered, .rate, .sentRate, .receivedRate, .connected: true
-            case .errors, .errorRate, .serverCPU, .ratePerCPU, .memoryPerConnection: false
+            case .errors, .errorRate, .serverCPU, .ratePerCPU, .memoryPerConnection, .memoryTrend, .latencyTrend: false
             }
         }
 
@@ -269,6 +282,9 @@ extension Threshold {
             case .serverCPU: return ofServer(figures.server.cpuShare.map { $0 * 100 })
             case .ratePerCPU: return ofServer(figures.completedPerCPUSecond)
             case .memoryPerConnection: return ofServer(figures.server.bytesPerConnection["anonymous"])
+            case .memoryTrend: return ofServer(Trend.serverMemory(figures.record)?.perHourBeyondChance)
+            case .latencyTrend:
+                return Trend.latency99(figures.record).map { .value($0.perHourBeyondChance) } ?? .nothing
             }
         }
     }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Histogram
-
 // A timeline that stays small however long the run is.
 
 extension RunRecord {
@@ -10,7 +8,7 @@ extension RunRecord {
 
     /// Adds a step. The timeline becomes half as fine each time it is full.
     package mutating func append(_ interval: Interval) {
-        intervals.append(interval.compacted)
+        intervals.append(interval.packed)
         while intervals.count >= Self.intervalCountMax {
             let before = intervals.count
             coarsen()
@@ -45,6 +43,7 @@ extension Interval {
         result.seconds += next.seconds
         for (index, group) in next.groups.enumerated() {
             result.groups[index].counters = groups[index].counters + group.counters
+            result.groups[index].attemptCountMax = max(groups[index].attemptCountMax, group.attemptCountMax)
             result.groups[index].distributions.merge(group.distributions)
         }
         result.open = next.open
@@ -59,49 +58,10 @@ extension Interval {
         return result
     }
 
-    /// With histograms no larger than what they hold.
-    var compacted: Interval {
+    /// With histograms that take no more memory than what they hold is worth.
+    var packed: Interval {
         var result = self
-        for index in groups.indices { result.groups[index].distributions.compact() }
-        return result
-    }
-}
-
-extension Distributions {
-    /// Without values. Copies share its memory.
-    private static let none = NanosecondHistogram(numberOfSignificantValueDigits: .three)
-
-    /// Makes each histogram as small as its largest value allows; it grows again where larger ones are added.
-    mutating func compact() {
-        for (_, path) in Self.all { self[keyPath: path] = Self.compacted(self[keyPath: path]) }
-    }
-
-    /// Adds `other`; histograms become as large as both need.
-    mutating func merge(_ other: Distributions) {
-        for (_, path) in Self.all where other[keyPath: path].totalCount > 0 {
-            let (mine, others) = (self[keyPath: path], other[keyPath: path])
-            guard mine.totalCount > 0 else {
-                self[keyPath: path] = others
-                continue
-            }
-            var sum = Self.sized(for: max(mine.maxRecorded, others.maxRecorded))
-            sum.add(mine)
-            sum.add(others)
-            self[keyPath: path] = sum
-        }
-    }
-
-    private static func compacted(_ histogram: NanosecondHistogram) -> NanosecondHistogram {
-        guard histogram.totalCount > 0 else { return none }
-        var result = sized(for: histogram.maxRecorded)
-        result.add(histogram)
-        return result
-    }
-
-    private static func sized(for value: UInt64) -> NanosecondHistogram {
-        var result = NanosecondHistogram(
-            highestTrackableValue: max(value, 2), numberOfSignificantValueDigits: .three)
-        result.autoResize = true
+        for index in groups.indices { result.groups[index].distributions.pack() }
         return result
     }
 }

@@ -3,15 +3,22 @@
 internal import Histogram
 
 /// The straight line through values over time that least squares fit best.
+///
+/// Neighbours are alike: memory is where it was a second ago. As values of their own, many of them would make any
+/// wandering a sure trend. They are put together to a few means, so that the error is told by what lasts.
 package struct Trend: Sendable, Equatable {
+    /// Means that a line goes through, at most, where there are twice as many points.
+    private static let meanCount = 8
+
     package let perHour: Double
     /// Of the slope; nil where the points are too few to tell: two lie on a line always.
     package let standardErrorPerHour: Double?
     package let count: Int
 
     /// Nil where there is no line: fewer than two points, or all at one time.
-    package init?(_ points: [(seconds: Double, value: Double)]) {
-        guard points.count >= 2 else { return nil }
+    package init?(_ all: [(seconds: Double, value: Double)]) {
+        guard all.count >= 2 else { return nil }
+        let points = Self.means(all)
         let count = Double(points.count)
         let meanTime = points.reduce(0) { $0 + $1.seconds } / count
         let meanValue = points.reduce(0) { $0 + $1.value } / count
@@ -33,18 +40,31 @@ package struct Trend: Sendable, Equatable {
         self.count = points.count
     }
 
+    /// Of as many points each, up to one.
+    private static func means(_ points: [(seconds: Double, value: Double)]) -> [(seconds: Double, value: Double)] {
+        guard points.count >= 2 * meanCount else { return points }
+        return (0..<meanCount).map { index in
+            let part = points[index * points.count / meanCount..<(index + 1) * points.count / meanCount]
+            let count = Double(part.count)
+            return (part.reduce(0) { $0 + $1.seconds } / count, part.reduce(0) { $0 + $1.value } / count)
+        }
+    }
+
     /// Beyond what chance makes of values without a trend in nineteen of twenty cases.
     package var isSignificant: Bool {
         guard let standardErrorPerHour else { return false }
         return abs(perHour) > standardErrorPerHour * StudentT.quantile975(count - 2)
     }
 
-    /// `+1.2 MiB/h (standard error 0.3 MiB/h)`; `format` tells an amount that is not negative.
+    /// The slope, or 0 where it may be chance.
+    package var perHourBeyondChance: Double { isSignificant ? perHour : 0 }
+
+    /// `+1.2 MiB/h, more than chance (standard error 0.3 MiB/h)`; `format` tells an amount that is not negative.
     package func text(_ format: (Double) -> String) -> String {
         let slope = "\(perHour < 0 ? "-" : "+")\(format(abs(perHour)))/h"
         guard let standardErrorPerHour else { return "\(slope) (too few intervals to tell its error)" }
         let error = "standard error \(format(standardErrorPerHour))/h"
-        return isSignificant ? "\(slope) (\(error))" : "none to be told: \(slope), \(error)"
+        return isSignificant ? "\(slope), more than chance (\(error))" : "none to be told: \(slope), \(error)"
     }
 
     /// Of a run's measured intervals, at their middles.

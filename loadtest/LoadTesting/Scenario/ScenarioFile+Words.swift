@@ -41,7 +41,7 @@ extension ScenarioFile {
         first += group.backoff.map { "; they come back (\(PlanWords.words($0)))" } ?? "; they do not come back"
         switch group.behaviour {
         case .idle: return [first, "  hold their connections"]
-        case .paced, .churn, .publish, .subscribe: return [first, "  \(PlanWords.words(group.behaviour))"]
+        case .paced, .churn, .heartbeat, .publish, .subscribe: return [first, "  \(PlanWords.words(group.behaviour))"]
         case .echo(let plan):
             return [
                 first, "  echo: \(plan.size.words), \(plan.inFlight) in flight, \(plan.isText ? "text" : "binary")",

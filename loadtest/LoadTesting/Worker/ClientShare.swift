@@ -55,6 +55,8 @@ final class ClientShare: @unchecked Sendable {  // as above
     let lostClientCount = Atomic<Int>(0)
     /// Connections that were cut at the end while something was unanswered.
     let abandonedCount = Atomic<Int>(0)
+    /// Clients that are back, and whose first message since has not been answered.
+    let silentCount = Atomic<Int>(0)
 
     init(
         _ group: ClientGroup, groupIndex: Int, index: Int, errors: ErrorTally, board: GroupBoard,
@@ -166,7 +168,8 @@ final class ClientShare: @unchecked Sendable {  // as above
         next.attempt += 1
         if wasOpen {
             next.hasBeenLost = true
-            if !isExpected { next.lostAt = now }
+            // Of a client that has had no answer since an earlier loss, that one counts.
+            if !isExpected, next.lostAt == 0 { next.lostAt = now }
         }
         let delay = backoff.delaySeconds(seat.failureCount, random: Double.random(in: 0..<1, using: &random))
         next.failureCount += 1
@@ -213,6 +216,18 @@ final class ClientShare: @unchecked Sendable {  // as above
         distributions.latency.record(min(now &- min(start, now), Distributions.valueMax))
     }
 
+    /// A client is back, and is to be answered; before `opened`, so that it is not taken for one that has been.
+    func cameSilent() { add(silentCount) }
+
+    /// It has lost its connection again.
+    func isNoLongerSilent() { add(silentCount, -1) }
+
+    /// A client that lost its connection at `start` has an answer again.
+    func noteAnswered(since start: UInt64, at now: UInt64) {
+        add(silentCount, -1)
+        distributions.answered.record(min(now &- min(start, now), Distributions.valueMax))
+    }
+
     /// How late the load tester was with something that had a time.
     @inline(__always)
     func noteLag(from intended: UInt64, to now: UInt64) {
@@ -254,9 +269,9 @@ final class ClientShare: @unchecked Sendable {  // as above
     }
 
     @inline(__always)
-    private func add(_ counter: borrowing Atomic<Int>) {
-        // One writer: no read-modify-write is needed.
-        counter.store(counter.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    private func add(_ counter: borrowing Atomic<Int>, _ difference: Int = 1) {
+        // One writer: no read-modify-write is needed. Who sees a connection as open sees it as silent too.
+        counter.store(counter.load(ordering: .relaxed) &+ difference, ordering: .releasing)
     }
 }
 
@@ -303,6 +318,7 @@ extension Behaviour {
         case .echo(let plan): plan.size.byteCountMax
         case .paced(let plan): plan.size.byteCountMax
         case .churn(let plan): plan.size.byteCountMax
+        case .heartbeat(let plan): plan.size.byteCountMax
         case .idle: 0
         case .publish(let plan), .subscribe(let plan): plan.byteCount
         case .script(let plan): plan.generatedByteCountMax

@@ -22,6 +22,7 @@ struct EndpointFactory {
         case .echo: try make(EchoClient.self)
         case .paced: try make(PacedClient.self)
         case .churn: try make(ChurnClient.self)
+        case .heartbeat: try make(HeartbeatClient.self)
         case .idle: try make(IdleClient.self)
         case .publish: try make(PublishClient.self)
         case .subscribe: try make(SubscribeClient.self)
@@ -67,6 +68,7 @@ extension Behaviour {
         // What is due while so much waits for the kernel is not added to it.
         case .paced(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: 2)
         case .churn(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: 1)
+        case .heartbeat(let plan): limits.makeRoom(for: plan.size.byteCountMax, inFlight: 1)
         case .idle: break
         case .publish(let plan), .subscribe(let plan): limits.take(plan)
         case .script(let plan): limits.makeRoom(for: max(plan.byteCountMax, 16 << 20), inFlight: 1)

@@ -197,10 +197,11 @@ final class Worker: Sendable {
                 ? startedCount.load(ordering: .relaxed)
                 : plan.groups.reduce(0) { $0 + place.share(of: $1.clientCount) },
             settledCount: settledCount,
-            openCount: sum { $0.openedCount.load(ordering: .relaxed) - $0.endedCount.load(ordering: .relaxed) },
+            openCount: sum { $0.openedCount.load(ordering: .acquiring) - $0.endedCount.load(ordering: .relaxed) },
             failedCount: failedCount, connectionCount: connectionCount,
             lostCount: sum { $0.lostClientCount.load(ordering: .relaxed) },
             abandonedCount: sum { $0.abandonedCount.load(ordering: .relaxed) },
+            silentCount: sum { $0.silentCount.load(ordering: .relaxed) },
             isDeserted: hasStartedAll.load(ordering: .relaxed) && connectionCount == 0
                 && plan.groups.allSatisfy { $0.backoff == nil })
     }

@@ -41,6 +41,9 @@ enum PlanWords {
         case .subscribe(let plan):
             plan.readByteRate.map { "subscribe, and read \(Format.bytes($0)) of messages in a second" }
                 ?? "subscribe, and are to get every message once, in order"
+        case .heartbeat(let plan):
+            "send a \(plan.isText ? "text" : "binary") message of \(words(plan.size)) when they have connected and "
+                + "then each \(seconds(plan.periodSeconds)), and expect it back"
         case .churn(let plan):
             "connect, exchange \(Format.grouped(plan.messageCount)) messages of \(words(plan.size)), go, and come back"
         }

@@ -76,6 +76,7 @@ enum ReportTables {
         case "connect": "Connect time, whole run"
         case "lag": "Lateness of the load tester itself, while measured"
         case "recovery": "Time to come back after a lost connection, whole run"
+        case "answered": "Time until a client is answered again after a lost connection, whole run"
         case _: name.capitalizedFirst
         }
     }
