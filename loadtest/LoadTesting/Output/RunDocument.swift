@@ -203,7 +203,7 @@ extension RunDocument {
             let whole = figures.whole[index]
             try container.encode(group.name, forKey: "name")
             try container.encode(group.clientCount, forKey: "connections")
-            try container.encode(RunFigures.connectedCount(whole.counters), forKey: "connected")
+            try container.encode(figures.connectedCount(ofGroup: index), forKey: "connected")
             try container.encode(CountersDocument(counters: measured.counters), forKey: "counters")
             try container.encode(CountersDocument(counters: whole.counters), forKey: "counters_of_whole_run")
             try container.encode(figures.perSecond(measured.counters.completed), forKey: "rate")

@@ -43,7 +43,7 @@ extension RunText {
             let values = ["p50", "p99", "p99.9"].map(latency.value) + [latency.max]
             return [
                 groups[index].name, Format.grouped(groups[index].clientCount),
-                Format.grouped(RunFigures.connectedCount(whole.counters)), Format.grouped(whole.counters.failed),
+                Format.grouped(figures.connectedCount(ofGroup: index)), Format.grouped(whole.counters.failed),
                 Format.wholeNumber(figures.perSecond(measured.counters.completed)),
             ] + values.map { latency.count > 0 ? Format.duration(nanoseconds: $0) : "-" }
                 + [Format.grouped(whole.counters.lost)]

@@ -53,10 +53,13 @@ package struct RunFigures: Sendable {
     /// Where the first group connects to.
     package var url: String { record.plan.groups.first?.target.urls.first ?? "" }
     /// Clients whose connection opened. One that comes back later is not counted again.
-    package var connectedCount: Int { Self.connectedCount(wholeTotal.counters) }
+    package var connectedCount: Int { whole.indices.reduce(0) { $0 + connectedCount(ofGroup: $1) } }
 
-    package static func connectedCount(_ counters: Counters) -> Int {
-        max(counters.opened - counters.reconnected, 0)
+    /// Where clients come back because that is their work, there are more connections than clients, and none is a
+    /// reconnection.
+    package func connectedCount(ofGroup index: Int) -> Int {
+        let counters = whole[index].counters
+        return min(max(counters.opened - counters.reconnected, 0), record.plan.groups[index].clientCount)
     }
 
     package func perSecond(_ path: KeyPath<Counters, Int>) -> Double {

@@ -172,6 +172,9 @@ extension Threshold {
             let measured = group.map { figures.measured[$0] } ?? figures.measuredTotal
             let whole = group.map { figures.whole[$0] } ?? figures.wholeTotal
             switch self {
+            case .single(.connected):
+                let count = group.map { figures.connectedCount(ofGroup: $0) } ?? figures.connectedCount
+                return whole.counters.started > 0 ? .value(Double(count)) : .nothing
             case .single(let single): return single.value(figures, measured.counters, whole.counters)
             case .distribution(let name, let statistic, let percent):
                 guard let path = Distributions.all.first(where: { $0.name == name })?.path else { return .nothing }
@@ -237,7 +240,7 @@ extension Threshold {
             case .rate: return perSecond(measured.completed)
             case .sentRate: return perSecond(measured.sent)
             case .receivedRate: return perSecond(measured.received)
-            case .connected: return count(RunFigures.connectedCount(whole), whole.started > 0)
+            case .connected: return .value(Double(figures.connectedCount))
             case .serverCPU: return ofServer(figures.server.cpuShare.map { $0 * 100 })
             case .ratePerCPU: return ofServer(figures.completedPerCPUSecond)
             case .memoryPerConnection: return ofServer(figures.server.bytesPerConnection["anonymous"])
