@@ -247,7 +247,7 @@ extension LoadPlan {
             switch group.behaviour {
             case .echo, .churn: true
             case .paced(let plan): plan.awaitsAnswers
-            case .script(let plan): plan.hasExpectations
+            case .script(let plan): plan.hasExpectations || plan.awaitsClose
             case .idle, .publish, .subscribe: false
             }
         }

@@ -20,10 +20,10 @@ package enum RunText {
         case .rate: rows += messages(figures) + schedule(figures)
         case .idle: rows += connecting(figures)
         case .ramp, .churn: rows += connecting(figures) + ends(figures)
-        case .fanout: rows += deliveries(figures)
+        case .fanout: rows += deliveries(figures, figures.measuredTotal.counters, figures.wholeTotal.counters)
         case .storm: rows += returns(figures)
         case .slow: rows += traffic(figures) + ends(figures)
-        case .mixed: rows += roundTrips(figures)
+        case .mixed: rows += mixed(figures)
         }
         return rows + server(figures) + memory(figures) + generator(figures)
     }
@@ -64,8 +64,9 @@ package enum RunText {
     }
 
     /// What a completed one is called.
-    static func noun(_ scenario: Scenario) -> String {
-        switch scenario {
+    static func noun(_ plan: LoadPlan) -> String {
+        switch plan.scenario {
+        case .mixed where plan.hasDeliveries: "round trips and deliveries"
         case .echo, .soak, .rate, .mixed, .storm: "round trips"
         case .idle, .ramp, .churn: "handshakes"
         case .fanout: "deliveries"
@@ -134,14 +135,38 @@ package enum RunText {
         return [("ended", "\(Format.grouped(counters.ended)) while it was measured, \(rate)/s")]
     }
 
-    private static func deliveries(_ figures: RunFigures) -> [(String, String)] {
-        let (counters, whole) = (figures.measuredTotal.counters, figures.wholeTotal.counters)
-        return [
-            ("published", "\(Format.grouped(counters.sent)), \(Format.perSecond(figures.perSecond(\.sent)))"),
-            ("deliveries", "\(Format.grouped(counters.completed)), \(Format.perSecond(figures.rate))"),
+    /// `counters` while it was measured, `whole` from the first connection to the end.
+    private static func deliveries(_ figures: RunFigures, _ counters: Counters, _ whole: Counters) -> [(String, String)]
+    {
+        [
+            ("published", "\(Format.grouped(counters.sent)), \(Format.perSecond(figures.perSecond(counters.sent)))"),
+            (
+                "deliveries",
+                "\(Format.grouped(counters.completed)), \(Format.perSecond(figures.perSecond(counters.completed)))"
+            ),
             ("lost", share(whole.lost, whole.completed + whole.lost)), ("twice", Format.grouped(whole.duplicated)),
             ("out of order", Format.grouped(whole.reordered)), payload(figures),
         ]
+    }
+
+    /// Round trips and deliveries apart; how many connections came and went, where that is the work of some.
+    private static func mixed(_ figures: RunFigures) -> [(String, String)] {
+        let groups = figures.record.plan.groups
+        var rows: [(String, String)] = []
+        if figures.record.plan.hasDeliveries {
+            let rooms = groups.indices.filter { groups[$0].behaviour.fanOut != nil }
+            let counters = rooms.reduce(Counters()) { $0 + figures.measured[$1].counters }
+            let whole = rooms.reduce(Counters()) { $0 + figures.whole[$1].counters }
+            let others = figures.measuredTotal.counters.completed - counters.completed
+            if others > 0 {
+                rows.append(
+                    ("round trips", "\(Format.grouped(others)), \(Format.perSecond(figures.perSecond(others)))"))
+            }
+            rows += deliveries(figures, counters, whole)
+        } else {
+            rows += roundTrips(figures)
+        }
+        return groups.contains { $0.backoff != nil } ? rows + ends(figures) : rows
     }
 
     private static func share(_ count: Int, _ base: Int) -> String {
@@ -174,7 +199,7 @@ package enum RunText {
         let share = figures.server.cpuShare.map { ", \(Format.decimal($0 * 100, digits: 0)) % of a core" } ?? ""
         var rows = [("server CPU", Format.decimal(seconds, digits: 2) + " s" + share)]
         if let each = figures.completedPerCPUSecond, each > 0 {
-            rows.append(("", "\(Format.wholeNumber(each)) \(noun(figures.scenario)) per CPU second"))
+            rows.append(("", "\(Format.wholeNumber(each)) \(noun(figures.record.plan)) per CPU second"))
         }
         return rows
     }

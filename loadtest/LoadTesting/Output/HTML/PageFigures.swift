@@ -58,7 +58,7 @@ struct PageFigures {
 
     var groupNames: [String] { record.plan.groups.map(\.name) }
     var errorCount: Int { record.errors.reduce(0) { $0 + $1.count } }
-    var completedNoun: String { record.plan.scenario.completedNoun ?? "completed" }
+    var completedNoun: String { record.plan.completedNoun ?? "completed" }
 
     /// Completed in each second of the measurement.
     var rate: Double {
