@@ -197,7 +197,7 @@ struct WrongFile: Sendable, CustomTestStringConvertible {
             """)
         #expect(file.plan.groups.map(\.name) == ["a", "b", "c"])
         #expect(file.plan.groups.map(\.clientCount) == [1, 2, 1])
-        #expect(file.plan.groups.allSatisfy(\.target.isInsecure))
+        #expect(file.plan.groups.map(\.target.isInsecure) == [true, true, true])
         #expect(file.plan.groups.map(\.target.urls) == [["ws://x/"], ["ws://x/"], ["ws://x/"]])
     }
 
