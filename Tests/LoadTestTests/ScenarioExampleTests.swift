@@ -54,6 +54,29 @@ extension TrafficTests {
             #expect(completed[0] == 0 && completed[1] == 5 && completed[2] >= 15 && completed[3] >= 5, "\(completed)")
         }
 
+        @Test("the rooms' file runs against a server with rooms and an echo")
+        func rooms() async throws {
+            let rooms = TestRooms()
+            let server = try await TestServer.start([
+                Route("/broadcast/*") { RoomHandler(rooms, $0) }, Route("/echo") { _ in EchoHandler() },
+            ])
+            let settings = [
+                ("host", "\(server.server.addresses[0])"), ("rooms", "2"), ("speakers", "4"), ("listeners", "6"),
+                ("members", "3"), ("visitors", "2"), ("heartbeat", "1ms"),
+            ]
+            let file = try ScenarioFile(path: Self.path("loadtest-rooms.yaml"), settings: settings)
+            #expect(
+                file.plan.groups.map(\.name) == ["speakers", "listeners", "members", "visitors", "members/heartbeat"])
+            #expect(file.plan.groups.map(\.clientCount) == [4, 6, 3, 2, 0])
+            for expression in file.options.failIf { try Threshold(expression).check(file.plan) }
+            let record = try await file.plan.hurried(seconds: 0.5).run()
+            await server.stop()
+            #expect(record.errors == [])
+            let counters = record.whole.map(\.counters)
+            #expect(rooms.messageCount > 0 && counters[1].completed == 3 * rooms.messageCount && counters[1].lost == 0)
+            #expect(counters[3].completed >= 2 && counters[4].completed >= 3, "\(counters)")
+        }
+
         @Test("a Phoenix client that pushes into a room it is not in is told apart")
         func phoenixRefusal() async throws {
             let server = try await TestServer.start([Route("/socket/websocket") { _ in PhoenixServer() }])

@@ -158,6 +158,57 @@ struct WrongFile: Sendable, CustomTestStringConvertible {
                 == "test.yaml:19:5: variables make the file larger than 16 MiB: it is no scenario file")
     }
 
+    @Test("a variable may have those before it in its value; what is set counts there, too")
+    func nestedVariables() throws {
+        let text = """
+            variables: {host: h, base: "ws://{{host}}", url: "{{base}}/{{group}}"}
+            groups: [{count: 1, url: "{{base}}/x", flow: [send: "{{url}}"]}]
+            """
+        for (settings, host) in [([], "h"), ([(name: "host", value: "g")], "g")] {
+            let group = try ScenarioFile(text, settings).plan.groups[0]
+            #expect(group.target.urls == ["ws://\(host)/x"])
+            guard case .script(let script) = group.behaviour, case .send(let send) = script.steps[0] else {
+                preconditionFailure("the flow sends")
+            }
+            #expect(
+                send.payload
+                    == .template(ScriptTemplate([.literal(Array("ws://\(host)/group 1".utf8))])))
+        }
+    }
+
+    @Test("variables in variables do not grow without bound")
+    func variableBudget() {
+        let lines = (1...40).map { "  v\($0): \"{{v\($0 - 1)}}{{v\($0 - 1)}}\"\n" }
+        let text = "variables:\n  v0: ten letters\n" + lines.joined()
+        let error = #expect(throws: ScenarioError.self) { try ScenarioFile(text) }
+        #expect(error?.description.contains("variables make the file larger than 16 MiB") == true)
+    }
+
+    @Test("a section is merged into others, whose own keys go before its")
+    func merges() throws {
+        let file = try ScenarioFile(
+            """
+            url: ws://h/
+            x-secure: &secure {tls: {insecure: true}}
+            groups:
+              - &first {<<: *secure, name: a, count: 1, url: ws://x/, work: idle}
+              - {<<: *first, name: b, count: 2}
+              - {<<: [{name: c}, *first]}
+            """)
+        #expect(file.plan.groups.map(\.name) == ["a", "b", "c"])
+        #expect(file.plan.groups.map(\.clientCount) == [1, 2, 1])
+        #expect(file.plan.groups.map(\.target.isInsecure) == [true, true, true])
+        #expect(file.plan.groups.map(\.target.urls) == [["ws://x/"], ["ws://x/"], ["ws://x/"]])
+    }
+
+    @Test("a byte order mark, and lines that end as on Windows, make no difference")
+    func lineEnds() throws {
+        let text =
+            "url: ws://h/\nclients: 5\ngroups:\n  - flow:\n      - send: |\n          a\n          b\n      - close"
+        let windows = "\u{FEFF}" + text.split(separator: "\n").joined(separator: "\r\n")
+        #expect(try ScenarioFile(windows).plan == ScenarioFile(text).plan)
+    }
+
     @Test("a file that cannot be read is named with the reason")
     func missing() {
         let error = #expect(throws: ScenarioError.self) { try ScenarioFile(path: "/nowhere/x.yaml") }
@@ -192,6 +243,14 @@ private let wrongFiles: [WrongFile] = [
     .top("variables: {a: [1]}", "variables: a is a list; use text"),
     .top("subprotocols: [a b]", "subprotocols is 'a b'; use a token (RFC 9110 §5.6.2)"),
     .top("source-addresses: example", "source-addresses is 'example'; use an address of this machine"),
+    .top("headers: {A: '{{x}}'}", "headers: A is '{{x}}'; {{x}} is no variable of the file, and other places stand in"),
+    .top("headers: {Host: x}", "headers: 'Host' cannot be given; remove it: it comes from the URL"),
+    .top(
+        "headers: ['sec-websocket-protocol: x']", "'sec-websocket-protocol' cannot be given; name it as a subprotocol"),
+    .top("subprotocols: [a, b, a]", "test.yaml:1:22: subprotocols is 'a'; remove it: it is there already"),
+    .top("fail-if: [errors > 0, p99 >> 5ms]", "test.yaml:1:23: fail-if is 'p99 >> 5ms'; '>>' is no comparison"),
+    .top("fail-if: 'chat: p99 > 5ms'", "fail-if is 'chat: p99 > 5ms'; the run has no group of this name"),
+    .top("clients: {{n}}", "write a value that begins with { in quotes, as in \"{{clients}}\""),
     .top("headers: x", "headers is 'x'; write a section of names and values"),
     .top("headers: {\"a b\": c}", "headers: 'a b' cannot be sent"),
     .top("headers: [novalue]", "an element of headers is 'novalue'; use 'Name: value'"),
@@ -199,6 +258,8 @@ private let wrongFiles: [WrongFile] = [
     .top("tls: {insecure: 2}", "tls: insecure is '2'; use true or false"),
     .top("tls: {cert: x}", "tls: 'cert' is no known key here; use one of: ca, insecure"),
     .group("url: http://h/", "test.yaml:5:10: group 'a': url is 'http://h/'; "),
+    .group("url: 'ws://h/{{client}}'", "url is 'ws://h/{{client}}'; {{client}} is no variable of the file"),
+    .group("url: 'ws://h/{room}'", "{room} is for groups that publish or subscribe"),
     .group("weight: 0", "group 'a': weight is '0'; use a number above 0, up to 1000000"),
     .group("arrival-rate: x", "group 'a': arrival-rate is 'x'; use a number above 0"),
     .group("reconnect: soon", "reconnect is 'soon'; use never, phoenix, socketio, centrifuge, or a time"),
@@ -229,6 +290,9 @@ private let wrongFiles: [WrongFile] = [
         "clients is 1, less than the groups' counts, 2 together"),
     WrongFile("- a", "test.yaml:1:1: the file is no section"), WrongFile("a: [", "is not YAML here"),
     WrongFile("clients: 1\nclients: 2", "clients is given more than once"),
+    WrongFile("groups:\n\t- a", "YAML takes no tabs"),
+    WrongFile("a: &a 1\nb:\n  <<: *a", "<< is '1'; merge a section"),
+    WrongFile("a: {<<: [1]}", "<< is a list; merge a section"),
     WrongFile("? [a]\n: b", "a key is a list or a section"),
     WrongFile(String(repeating: "[", count: 5_000), "test.yaml:1:1001: is nested too deep"),
     WrongFile(String(repeating: "- ", count: 500_000) + "a", "test.yaml:1:1001: is nested too deep"),
@@ -241,11 +305,13 @@ private let wrongFiles: [WrongFile] = [
         "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
             + "d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]", "more than 100000 values"),
     .step("sent: x", "test.yaml:6:9: group 'a': 'sent' is no step; did you mean send?"),
-    .step("hello", "a step is 'hello'; write one of send, expect"), .step("{send: a, think: 1}", "a step is a section"),
+    .step("hello", "a step is 'hello'; write one of send, expect"), .step("{send: a, think: 1}", "a step has the keys"),
     .step("send: '{{nobody}}'", "has '{{nobody}}', which is no variable and not captured before"),
     .step("send: '{{clent}}'", "did you mean client?"), .step("send: '{{client'", "has '{{' without '}}'"),
     .step("send: '{{client 2}}'", "client takes nothing more"), .step("send: '{{random 5 1}}'", "the lower first"),
     .step("send: '{{filler -1}}'", "write a number of bytes in 0...1048576"),
+    .step("{send: a, expect: echo}", "a step has the keys send, expect; write each as a step of its own"),
+    .step("expect: {measure: b}\n  - {name: a/b, work: idle}", "group 'a/b' has the name of a measurement"),
     .step("send: {}", "send needs one of text, binary, hex, base64, size"),
     .step("send: {text: a, hex: 00}", "send needs one of"), .step("send: {hex: 0g}", "is not hexadecimal"),
     .step("send: {base64: A}", "is not base64"), .step("send: {text: [a]}", "text is a list; use text"),
@@ -261,7 +327,7 @@ private let wrongFiles: [WrongFile] = [
     .step("expect: hello", "expect is 'hello'; use echo, any, or a section"),
     .step("expect: {is: equal}", "is is 'equal'; use echo or any"),
     .step("expect: {contians: x}", "did you mean contains?"), .step("expect: {contains: [x]}", "contains is a list"),
-    .step("expect: {matches: '('}", "matches is '('; it is no regular expression"),
+    .step("expect: {matches: '('}", "matches is '('; it has a ( without a )"),
     .step("expect: {json: x}", "json is 'x'; write paths and their values"),
     .step("expect: {json: {'a[': x}}", "'a[' is no path"), .step("expect: {json: {a: [1]}}", "json: a is a list"),
     .step("expect: {timeout: 0}", "timeout is '0'; use a time"), .step("expect: {measure: []}", "measure is a list"),
@@ -279,6 +345,18 @@ private let wrongFiles: [WrongFile] = [
     .step("repeat: {count: 2, flow: [wait: begin]}", "wait: begin stands in a repeat"),
     .step("close: 1005", "close is 1005; use a code that may be sent"), .step("close: soon", "close is 'soon'"),
     .step("wait: 1s", "wait is '1s'; use begin"),
+    .step("expect-close: 999", "expect-close is '999'; use any, a code that may be sent (1000-1003, "),
+    .step("expect-close: 1004", "expect-close is '1004'; use any"),
+    .step("expect-close: [1]", "expect-close is a list"),
+    .step("expect-close: {code: soon}", "test.yaml:6:29: group 'a': expect-close: code is 'soon'; use any"),
+    .step("expect-close: {reson: x}", "'reson' is no known key here; did you mean reason?"),
+    .step("expect-close: {reason: '{{x}}'}", "has '{{x}}', which is no variable"),
+    .step("expect-close: {timeout: 0}", "timeout is '0'; use a time"),
+    .step("exepct-close: 1", "'exepct-close' is no step; did you mean expect-close?"),
+    .step("close\n      - send: a", "test.yaml:7:9: group 'a': this step is never done: the flow is over"),
+    .step("expect-close: 1000\n      - close", "test.yaml:7:9: group 'a': this step is never done: the flow is over"),
+    .step("repeat: {flow: [think: 1]}\n      - send: a", "this step is never done: the repeat before it goes on"),
+    .step("expect: {matches: '(a)\\1'}", "matches is '(a)\\1'; it refers back"),
     .step(
         String(repeating: "repeat: {flow: [", count: 9) + "think: 1" + String(repeating: "]}", count: 9),
         "more than 8 deep"),

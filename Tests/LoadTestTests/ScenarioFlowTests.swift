@@ -183,7 +183,87 @@ extension TrafficTests {
         @Test("a server that ends a flow in its middle is an error")
         func closing() async throws {
             let record = try await run("/closing", "- send: a\n- expect: any")
-            #expect(record.errors.map(\.kind) == ["connection ended: server_closed (1001): enough"])
+            #expect(record.errors.map(\.kind) == ["g, line 8: connection ended: server_closed (1001): enough"])
+        }
+
+        @Test("of the messages that are passed over, the one that was nearly the answer is told")
+        func nearMiss() async throws {
+            let record = try await run(
+                "/json", options: "ignore-unexpected: true",
+                "- send: a\n- expect: {json: {.status: ok, .count: 12, .echo: b}, timeout: 20ms}")
+            let kind = record.errors.first?.kind ?? ""
+            #expect(
+                kind.hasPrefix(
+                    "g, line 8: no answer within 20 ms, but one near it: the answer's .echo is not the expected one; "
+                        + "the first was '{ \"status\" : \"ok\""), "\(kind)")
+            let other = try await run(
+                "/wrong", options: "ignore-unexpected: true",
+                "- send: a\n- expect: {json: {.status: ok, .count: 12}, timeout: 20ms}")
+            #expect(other.errors.map(\.kind) == ["g, line 8: no answer within 20 ms"])
+        }
+
+        @Test(
+            "a server's close is expected by code and reason, also where it comes during a think",
+            arguments: [
+                "- expect-close", "- expect-close: any", "- expect-close: 4001",
+                "- expect-close: {code: 4001, reason: 'bye {{client}}'}",
+                "- think: 1h\n- think: 1h\n- expect-close: 4001",
+                "- expect-close: {measure: true}", "- expect-close: {measure: kick}",
+            ])
+        func expectedClose(step: String) async throws {
+            let record = try await run("/obeying", "- send: '4001 bye {{client}}'\n\(step)")
+            #expect(record.errors == [])
+            #expect(record.counters.opened == 2 && record.counters.ended == 2)
+            let isMeasured = step.contains("measure")
+            #expect(record.whole.reduce(0) { $0 + $1.counters.completed } == (isMeasured ? 2 : 0))
+            #expect(record.plan.groups.count == (step.contains("kick") ? 2 : 1))
+        }
+
+        @Test(
+            "a close that is not the expected one, or does not come, is a failure of its line",
+            arguments: [
+                (
+                    "- send: 1001 away\n- expect-close: 4001",
+                    "line 8: the server closed with another code; the first was '1001 away'"
+                ),
+                (
+                    "- send: 4001 no\n- expect-close: {code: 4001, reason: 'yes'}",
+                    "line 8: the server closed with another reason; the first was 'no'"
+                ),
+                (
+                    "- send: drop\n- expect-close: any",
+                    "line 8: the connection ended without a close; the first was '1006"
+                ),
+                ("- send: say\n- expect-close: {timeout: 20ms}", "line 8: the server did not close within 20 ms"),
+                (
+                    "- send: say 4001\n- expect-close: 4001\n",
+                    "line 8: a message came where the server was to close; the first was 'say'"
+                ),
+                (
+                    "- send: say 4001\n- think: 1h\n- expect-close: 4001",
+                    "line 9: a message came where the server was to close; the first was 'say'"
+                ),
+                ("- send: 4001\n- think: 1h\n- expect: any", "g: connection ended: server_closed (4001)"),
+            ])
+        func unexpectedClose(flow: String, problem: String) async throws {
+            let record = try await run("/obeying", options: "ignore-unexpected: false", flow)
+            #expect(record.errors.map(\.count) == [2])
+            #expect(record.errors.first?.kind.contains(problem) == true, "\(record.errors)")
+        }
+
+        @Test(
+            "an end without a close can be expected; messages before a close are passed over where nothing expects one")
+        func otherCloses() async throws {
+            #expect(try await run("/obeying", "- send: drop\n- expect-close: 1006").errors == [])
+            #expect(try await run("/obeying", "- send: say 4001\n- expect-close: 4001").errors == [])
+        }
+
+        @Test("clients that the server closes come back, and are closed again")
+        func closedAgain() async throws {
+            let record = try await run(
+                "/obeying", options: "reconnect: 0", seconds: 0.3, "- send: '4{{random 100 199}}'\n- expect-close")
+            #expect(record.errors == [])
+            #expect(record.counters.opened > 4 && record.counters.sent > 4)
         }
 
         @Test("a loop for ever goes on until the end of the run, and what is awaited then still comes")
@@ -222,9 +302,38 @@ extension TrafficTests {
                 "- send: '{{attempt}}'\n- expect: echo\n- think: 1h")
             #expect(record.errors == [])
             #expect(record.counters.opened > 4)
+            #expect(RunFigures(record).connectedCount == 2)
             // The client ended its connections itself: it has lost none.
             #expect(record.counters.reconnected == 0)
             #expect(record.counters.sent > 4)
+        }
+
+        @Test("a plan that came with an index out of range is refused", arguments: 0..<8)
+        func inconsistent(number: Int) throws {
+            var plan = try ScenarioFile.flow(
+                "ws://h/",
+                """
+                - send: a
+                - expect: {matches: a, capture: {name: a, json: .}, measure: m}
+                - send: '{{a}}'
+                - repeat: {count: 2, flow: [think: 1]}
+                - expect-close: {reason: '{{a}}'}
+                """)
+            try plan.validate()
+            guard case .script(var script) = plan.groups[0].behaviour else { preconditionFailure("a flow is a script") }
+            switch number {
+            case 0: script.patterns = []
+            case 1: script.captureNames = []
+            case 2: script.measureNames = []
+            case 3: script.measureGroups = [2]
+            case 4: script.loopDepth = 0
+            case 5: script.steps[3] = .loop(0, count: -1, end: 5)
+            case 6: script.steps[3] = .loop(0, count: 1, end: 99)
+            default: script.steps[4] = .think(.constant(-1))
+            }
+            plan.groups[0].behaviour = .script(script)
+            let error = #expect(throws: LoadTestError.self) { try plan.validate() }
+            #expect(error?.description.contains("refers to what it does not have") == true)
         }
 
         @Test("a plan with a script goes to a worker process and back without loss")

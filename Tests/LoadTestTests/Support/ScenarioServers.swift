@@ -39,7 +39,7 @@ extension LoadPlan {
 /// Answers as its path says.
 struct ScriptedServer: ConnectionHandler {
     enum Kind: String, CaseIterable {
-        case echo, silent, wrong, json, greeting, twice, closing, pinging
+        case echo, silent, wrong, json, greeting, twice, closing, pinging, obeying
     }
 
     let kind: Kind
@@ -75,7 +75,19 @@ struct ScriptedServer: ConnectionHandler {
             held = message
             connection.send("2ping")
         case .closing: connection.close(.goingAway, reason: "enough")
+        case .obeying: obey(String(copying: text), connection)
         }
+    }
+
+    /// `drop`, or the code and the reason of a close; behind `say`: after a message.
+    private func obey(_ command: String, _ connection: borrowing Connection<Never>) {
+        var words = command.split(separator: " ").map(String.init)
+        if words.first == "say" {
+            connection.send(words.removeFirst())
+        }
+        if words.first == "drop" { return connection.abort() }
+        guard let code = words.first.flatMap(UInt16.init) else { return }
+        connection.close(CloseCode(rawValue: code), reason: words.dropFirst().joined(separator: " "))
     }
 
     mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) { connection.send(binary: bytes) }

@@ -20,6 +20,9 @@ struct ScriptClient: LoadClient {
     private var sentAt: UInt64 = 0
     /// The message last made from a template that is not always the same.
     private var made: [UInt8] = []
+    /// Of the messages that were passed over in the wait that is under way, the first that met the most conditions, and
+    /// the one that it did not meet.
+    private var near: (condition: Int, sample: String)?
     /// Messages that came while none was awaited.
     private var held: [Held] = []
     /// When the wait that is under way is over, and when the timer goes off: not later.
@@ -32,7 +35,7 @@ struct ScriptClient: LoadClient {
     private enum State {
         /// Not begun, or waiting for the work to begin.
         case idle
-        case running, thinking, expecting
+        case running, thinking, expecting, expectingClose
         /// The flow is over, or a failure was counted: nothing that comes counts.
         case over
     }
@@ -118,13 +121,28 @@ struct ScriptClient: LoadClient {
             advance(connection)
         case .expecting:
             guard case .expect(let step) = program.plan.steps[position] else { return }
-            fail(step.line, "no answer within \(Quantity.duration(step.timeoutSeconds))", connection)
+            failForTime(step, connection)
+        case .expectingClose:
+            guard case .expectClose(let step) = program.plan.steps[position] else { return }
+            fail(step.line, "the server did not close within \(Quantity.duration(step.timeoutSeconds))", connection)
         case .idle, .running, .over: break
         }
     }
 
     mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<ClientCommand>) {
-        share.ended(seat, reason, wasOpen: isOpen, isExpected: state == .over)
+        if let step = awaitedClose, isPeers(reason) {
+            note(reason, step)
+            state = .over
+        }
+        share.ended(seat, reason, wasOpen: isOpen, isExpected: state == .over, at: place)
+    }
+
+    /// Where the flow is, for an error.
+    private var place: String {
+        guard state == .expecting, case .expect(let step) = program.plan.steps[position] else {
+            return "\(share.group.name): "
+        }
+        return "\(share.group.name), line \(step.line): "
     }
 
     // MARK: The flow
@@ -138,6 +156,7 @@ struct ScriptClient: LoadClient {
             let step = program.plan.steps[position]
             switch step {
             case .expect(let step): awaitMessage(step, connection)
+            case .expectClose(let step): awaitClose(step, connection)
             case .send, .think, .loop, .loopEnd, .close, .waitForBegin:
                 // What is awaited is still awaited after the end; nothing new is begun.
                 if isEnding { return finish(1000, "", connection) }
@@ -152,6 +171,7 @@ struct ScriptClient: LoadClient {
             position += 1
             send(step, connection)
         case .expect(let step): awaitMessage(step, connection)
+        case .expectClose(let step): awaitClose(step, connection)
         case .think(let time):
             state = .thinking
             let now = MonotonicTime.now().nanoseconds
@@ -173,7 +193,7 @@ struct ScriptClient: LoadClient {
         isEnding = true
         switch state {
         case .idle, .thinking: finish(1000, "", connection)
-        case .expecting, .running, .over: break
+        case .expecting, .expectingClose, .running, .over: break
         }
     }
 
@@ -221,9 +241,89 @@ struct ScriptClient: LoadClient {
             }
             if state == .over { return }
         }
+        near = nil
         state = .expecting
         let now = MonotonicTime.now().nanoseconds
         wait(until: now + UInt64(step.timeoutSeconds * 1e9), now, connection)
+    }
+
+    private mutating func failForTime(_ step: ExpectStep, _ connection: borrowing Connection<ClientCommand>) {
+        let what = "no answer within \(Quantity.duration(step.timeoutSeconds))"
+        guard let near else { return fail(step.line, what, connection) }
+        // Which of the messages that were passed over was to be the answer, and why it is none.
+        let unmet = step.conditions[near.condition].unmet(program.plan)
+        fail(step.line, "\(what), but one near it: \(unmet)", sample: near.sample, connection)
+    }
+
+    // MARK: The server's close
+
+    private mutating func awaitClose(_ step: ExpectCloseStep, _ connection: borrowing Connection<ClientCommand>) {
+        if let first = held.first, !program.plan.ignoresUnexpected {
+            return failForClose(step, Self.sample(first.bytes.span), connection)
+        }
+        held = []
+        state = .expectingClose
+        let now = MonotonicTime.now().nanoseconds
+        wait(until: now + UInt64(step.timeoutSeconds * 1e9), now, connection)
+    }
+
+    private mutating func failForClose(
+        _ step: ExpectCloseStep, _ sample: String, _ connection: borrowing Connection<ClientCommand>
+    ) {
+        fail(step.line, "a message came where the server was to close", sample: sample, connection)
+    }
+
+    /// The close that is waited for, or would be after the think time that is under way: it may come early, as messages
+    /// may.
+    private var awaitedClose: ExpectCloseStep? {
+        var next = position
+        switch state {
+        case .expectingClose: break
+        case .thinking: next += 1
+        case .idle, .running, .expecting, .over: return nil
+        }
+        while next < program.plan.steps.count {
+            switch program.plan.steps[next] {
+            case .expectClose(let step): return step
+            case .think: next += 1
+            case .send, .expect, .loop, .loopEnd, .close, .waitForBegin: return nil
+            }
+        }
+        return nil
+    }
+
+    /// Not ours: of the run's end, say.
+    private func isPeers(_ reason: CloseReason) -> Bool {
+        reason.cause == .serverClosed || reason.cause == .connectionLost
+    }
+
+    /// Counts the close that came, or what is wrong with it.
+    private mutating func note(_ reason: CloseReason, _ step: ExpectCloseStep) {
+        if let first = held.first, !program.plan.ignoresUnexpected {
+            let sample = Self.sample(first.bytes.span)
+            return share.noteFailure(at: step.line, "a message came where the server was to close", sample: sample)
+        }
+        let hasClosed = reason.cause == .serverClosed
+        let code = hasClosed ? reason.code?.rawValue ?? 1005 : 1006
+        guard step.code == code || step.code == nil && hasClosed else {
+            let what = hasClosed ? "the server closed with another code" : "the connection ended without a close"
+            let text = reason.message.isEmpty ? "\(code)" : "\(code) \(reason.message)"
+            return share.noteFailure(at: step.line, what, sample: Self.sample(Array(text.utf8).span))
+        }
+        let message = Array(reason.message.utf8)
+        if hasClosed, let template = step.reason, !withText(template, { ByteText.areEqual(message.span, $0) }) {
+            return share.noteFailure(
+                at: step.line, "the server closed with another reason", sample: Self.sample(message.span))
+        }
+        noteCompleted(step.measure, at: MonotonicTime.now().nanoseconds)
+    }
+
+    private func noteCompleted(_ measure: ExpectStep.Measure, at time: UInt64) {
+        switch measure {
+        case .nothing: break
+        case .ofGroup: share.noteCompleted(from: sentAt, to: time)
+        case .named(let index): share.measures[index].noteCompleted(from: sentAt, to: time)
+        }
     }
 
     // MARK: Sending
@@ -340,6 +440,9 @@ struct ScriptClient: LoadClient {
             guard accept(bytes, isText, at: MonotonicTime.now().nanoseconds, step, connection) else { return }
             position += 1
             advance(connection)
+        case .expectingClose:
+            guard case .expectClose(let step) = program.plan.steps[position] else { return }
+            if !program.plan.ignoresUnexpected { failForClose(step, Self.sample(bytes), connection) }
         case .idle, .running, .thinking: hold(bytes, isText, connection)
         }
     }
@@ -368,9 +471,11 @@ struct ScriptClient: LoadClient {
         _ bytes: Span<UInt8>, _ isText: Bool, at time: UInt64, _ step: ExpectStep,
         _ connection: borrowing Connection<ClientCommand>
     ) -> Bool {
-        for condition in step.conditions where !isMet(condition, bytes, isText) {
+        for (index, condition) in step.conditions.enumerated() where !isMet(condition, bytes, isText) {
             if !program.plan.ignoresUnexpected {
                 fail(step.line, condition.unmet(program.plan), sample: Self.sample(bytes), connection)
+            } else if index > near?.condition ?? 0 {
+                near = (index, Self.sample(bytes))
             }
             return false
         }
@@ -387,11 +492,7 @@ struct ScriptClient: LoadClient {
             JSONText.append(range, of: bytes, to: &value)
             values.captured[capture.slot] = value
         }
-        switch step.measure {
-        case .nothing: break
-        case .ofGroup: share.noteCompleted(from: sentAt, to: time)
-        case .named(let index): share.measures[index].noteCompleted(from: sentAt, to: time)
-        }
+        noteCompleted(step.measure, at: time)
         return true
     }
 

@@ -7,13 +7,14 @@ internal import RoostRuntime
 /// A group's flow, ready to run: what its clients on one scheduler share.
 final class ScriptProgram {
     let plan: ScriptPlan
+    /// Messages that come while none is awaited matter.
     let hasExpectations: Bool
-    private let patterns: [Regex<AnyRegexOutput>?]
+    private let patterns: [Pattern?]
 
     init(_ plan: ScriptPlan) {
         self.plan = plan
-        hasExpectations = plan.hasExpectations
-        patterns = plan.patterns.map { try? Regex($0) }
+        hasExpectations = plan.hasExpectations || plan.awaitsClose && !plan.ignoresUnexpected
+        patterns = plan.patterns.map { try? Pattern($0) }
     }
 
     /// Nil where the group does something else.
@@ -24,10 +25,7 @@ final class ScriptProgram {
 
     /// Whether a part of `bytes` is what the pattern describes.
     func matches(_ index: Int, _ bytes: Span<UInt8>) -> Bool {
-        guard let pattern = patterns[index] else { return false }
-        // Safe: copied within the call.
-        let text = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
-        return text.contains(pattern)
+        patterns[index]?.isFound(in: bytes) ?? false
     }
 }
 

@@ -255,7 +255,7 @@ extension LoadPlan {
             switch group.behaviour {
             case .echo, .churn, .heartbeat: true
             case .paced(let plan): plan.awaitsAnswers
-            case .script(let plan): plan.hasExpectations
+            case .script(let plan): plan.hasExpectations || plan.awaitsClose
             case .idle, .publish, .subscribe: false
             }
         }

@@ -28,7 +28,7 @@ package struct LiveLog: Sendable {
             parts.append("\(Format.grouped(state.failedCount)) failed to open")
         }
         if let last = state.last {
-            if let noun = state.plan.scenario.completedNoun {
+            if let noun = state.plan.completedNoun {
                 parts.append("\(Format.grouped(Int((state.rates.last ?? 0).rounded()))) \(noun)/s")
             }
             let measure = last.groups.together.distributions

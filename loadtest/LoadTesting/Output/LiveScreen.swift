@@ -27,7 +27,7 @@ package struct LiveScreen {
         var lines = [title, phaseLine, connections]
         if state.plan.scenario.isAboutConnecting { lines.append(connectedBar) }
         if state.last != nil {
-            if state.plan.scenario.completedNoun != nil { lines.append(rate) }
+            if state.plan.completedNoun != nil { lines.append(rate) }
             if let losses { lines.append(losses) }
             lines += distribution
             lines += usage
@@ -111,7 +111,7 @@ package struct LiveScreen {
     // MARK: What is measured
 
     private var rate: TerminalLine {
-        var line = named(state.plan.scenario.completedNoun ?? "completed")
+        var line = named(state.plan.completedNoun ?? "completed")
         line.append("\(Format.grouped(Int((state.rates.last ?? 0).rounded())))/s", .bold)
         line.pad(to: Self.nameWidth + 14)
         let room = width - line.columnCount
@@ -121,7 +121,7 @@ package struct LiveScreen {
 
     private var losses: TerminalLine? {
         let counters = state.total.reduce(Counters()) { $0 + $1.counters }
-        let isWatched = state.plan.scenario == .fanout
+        let isWatched = [.fanout, .mixed].contains(state.plan.scenario) && state.plan.hasDeliveries
         guard isWatched || counters.lost + counters.duplicated + counters.reordered > 0 else { return nil }
         var line = named("losses")
         for (count, word) in [(counters.lost, "lost"), (counters.duplicated, "twice"), (counters.reordered, "late")] {

@@ -33,10 +33,10 @@ package enum RunText {
         case .idle: rows += connecting(figures)
         case .ramp: rows += connecting(figures) + ends(figures)
         case .churn: rows += connecting(figures) + ends(figures) + messages(figures) + roundTrips(figures)
-        case .fanout: rows += deliveries(figures)
+        case .fanout: rows += deliveries(figures, figures.measuredTotal.counters, figures.wholeTotal.counters)
         case .storm: rows += returns(figures)
         case .slow: rows += traffic(figures) + ends(figures)
-        case .mixed: rows += roundTrips(figures)
+        case .mixed: rows += mixed(figures)
         }
         return rows + server(figures) + memory(figures) + generator(figures)
     }
@@ -147,14 +147,38 @@ package enum RunText {
         return [("ended", "\(Format.grouped(counters.ended)) while it was measured, \(rate)/s")]
     }
 
-    private static func deliveries(_ figures: RunFigures) -> [(String, String)] {
-        let (counters, whole) = (figures.measuredTotal.counters, figures.wholeTotal.counters)
-        return [
-            ("published", "\(Format.grouped(counters.sent)), \(Format.perSecond(figures.perSecond(\.sent)))"),
-            ("deliveries", "\(Format.grouped(counters.completed)), \(Format.perSecond(figures.rate))"),
+    /// `counters` while it was measured, `whole` from the first connection to the end.
+    private static func deliveries(_ figures: RunFigures, _ counters: Counters, _ whole: Counters) -> [(String, String)]
+    {
+        [
+            ("published", "\(Format.grouped(counters.sent)), \(Format.perSecond(figures.perSecond(counters.sent)))"),
+            (
+                "deliveries",
+                "\(Format.grouped(counters.completed)), \(Format.perSecond(figures.perSecond(counters.completed)))"
+            ),
             ("lost", share(whole.lost, whole.completed + whole.lost)), ("twice", Format.grouped(whole.duplicated)),
             ("out of order", Format.grouped(whole.reordered)), payload(figures),
         ]
+    }
+
+    /// Round trips and deliveries apart; how many connections came and went, where that is the work of some.
+    private static func mixed(_ figures: RunFigures) -> [(String, String)] {
+        let groups = figures.record.plan.groups
+        var rows: [(String, String)] = []
+        if figures.record.plan.hasDeliveries {
+            let rooms = groups.indices.filter { groups[$0].behaviour.fanOut != nil }
+            let counters = rooms.reduce(Counters()) { $0 + figures.measured[$1].counters }
+            let whole = rooms.reduce(Counters()) { $0 + figures.whole[$1].counters }
+            let others = figures.measuredTotal.counters.completed - counters.completed
+            if others > 0 {
+                rows.append(
+                    ("round trips", "\(Format.grouped(others)), \(Format.perSecond(figures.perSecond(others)))"))
+            }
+            rows += deliveries(figures, counters, whole)
+        } else {
+            rows += roundTrips(figures)
+        }
+        return groups.contains { $0.backoff != nil } ? rows + ends(figures) : rows
     }
 
     private static func share(_ count: Int, _ base: Int) -> String {
@@ -187,7 +211,7 @@ package enum RunText {
         guard let seconds = figures.server.cpuSeconds else { return [] }
         let share = figures.server.cpuShare.map { ", \(Format.decimal($0 * 100, digits: 0)) % of a core" } ?? ""
         var rows = [("server CPU", Format.decimal(seconds, digits: 2) + " s" + share)]
-        if let each = figures.completedPerCPUSecond, each > 0, let noun = figures.scenario.completedNoun {
+        if let each = figures.completedPerCPUSecond, each > 0, let noun = figures.record.plan.completedNoun {
             rows.append(("", "\(Format.wholeNumber(each)) \(noun) per CPU second"))
         }
         return rows

@@ -22,6 +22,16 @@ extension Scenario {
     }
 }
 
+extension LoadPlan {
+    /// Messages are published, and deliveries counted.
+    package var hasDeliveries: Bool { groups.contains { $0.behaviour.fanOut != nil } }
+
+    /// As the scenario's; where groups complete different things, the word for all of them.
+    package var completedNoun: String? {
+        scenario == .mixed && hasDeliveries ? "completed" : scenario.completedNoun
+    }
+}
+
 /// One of the distributions of a run, and what people call it.
 package struct DistributionChoice: Sendable {
     package let title: String

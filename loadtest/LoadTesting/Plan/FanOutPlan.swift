@@ -154,12 +154,14 @@ extension LoadPlan {
 }
 
 extension Target {
-    /// One URL for each room: client `n` takes the one of its room.
+    /// URLs such that client `n`, which takes them in turn, has its room's, and the one that it had before.
     func inRooms(_ roomCount: Int) -> Target {
+        guard urls.contains(where: { $0.contains("{room}") }) else { return self }
+        let roomCount = max(roomCount, 1)
+        var (divisor, rest) = (urls.count, roomCount)
+        while rest > 0 { (divisor, rest) = (rest, divisor % rest) }
         var target = self
-        if urls.count == 1, urls[0].contains("{room}") {
-            target.urls = (0..<max(roomCount, 1)).map { urls[0].replacingRoom($0) }
-        }
+        target.urls = (0..<urls.count / divisor * roomCount).map { urls[$0 % urls.count].replacingRoom($0 % roomCount) }
         return target
     }
 }

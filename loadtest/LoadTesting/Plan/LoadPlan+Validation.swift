@@ -11,7 +11,7 @@ extension LoadPlan {
         try Self.check("--interval", intervalSeconds, 0.01...3_600)
         try Self.check("--hold", holdSeconds, 0...31_536_000)
         if let durationSeconds { try Self.check("--duration", durationSeconds, 0.001...31_536_000) }
-        for group in groups { try group.validate() }
+        for group in groups { try group.validate(groupCount: groups.count) }
         if clientCount == 0 { throw LoadTestError("--connections is 0; use 1...100000000") }
     }
 
@@ -25,7 +25,7 @@ extension LoadPlan {
 }
 
 extension ClientGroup {
-    fileprivate func validate() throws(LoadTestError) {
+    fileprivate func validate(groupCount: Int) throws(LoadTestError) {
         // A group without clients holds what a flow measures under a name.
         if clientCount != 0 { try LoadPlan.check("--connections", clientCount, 1...100_000_000) }
         if target.urls.isEmpty { throw LoadTestError("the group \(name) has no URL; give one") }
@@ -48,8 +48,14 @@ extension ClientGroup {
         // The rest of a fan-out is looked at where the number of workers is known.
         case .publish(let plan), .subscribe(let plan):
             try LoadPlan.check("--size", plan.byteCount, 0...FanOutPlan.byteCountMax)
-        // Checked as it was read.
-        case .script: break
+            if case .publish = behaviour {
+                try LoadPlan.check("--publishers", plan.publisherCount, clientCount...max(clientCount, 1_000_000))
+            }
+        case .script(let plan):
+            // Files are checked as they are read; a plan may have come over a network.
+            guard plan.isConsistent(groupCount: groupCount) else {
+                throw LoadTestError("the flow of the group \(name) refers to what it does not have; send another plan")
+            }
         case .idle: break
         }
     }

@@ -28,6 +28,11 @@ package struct ScriptPlan: Codable, Sendable, Equatable {
         steps.contains { if case .expect = $0 { true } else { false } }
     }
 
+    /// The server's close is waited for.
+    var awaitsClose: Bool {
+        steps.contains { if case .expectClose = $0 { true } else { false } }
+    }
+
     /// Something is done before the run's work begins.
     var hasPreparation: Bool { steps.contains(.waitForBegin) }
 
@@ -54,6 +59,7 @@ package struct ScriptPlan: Codable, Sendable, Equatable {
 package enum ScriptStep: Codable, Sendable, Equatable {
     case send(SendStep)
     case expect(ExpectStep)
+    case expectClose(ExpectCloseStep)
     case think(ThinkTime)
     /// Goes on behind the loop's end, at `end`, where there is nothing to repeat. `count` nil: for ever. Loop number
     /// `loop` counts from here.
@@ -108,6 +114,19 @@ package struct ExpectStep: Codable, Sendable, Equatable {
         case ofGroup
         case named(Int)
     }
+}
+
+/// How the server is to close. The flow is over with it.
+package struct ExpectCloseStep: Codable, Sendable, Equatable {
+    /// Of the file.
+    package var line: Int
+    /// Nil: any that a close frame may have, or none. 1005: a close frame without one; 1006: no close frame (RFC 6455
+    /// §7.4.1).
+    package var code: UInt16?
+    /// Nil: any.
+    package var reason: ScriptTemplate?
+    package var timeoutSeconds: Double
+    package var measure: ExpectStep.Measure
 }
 
 /// A message that is answered at any time, beside the flow.

@@ -7,6 +7,8 @@ internal import Histogram
 extension RunRecord {
     /// Lag below this is the kernel's and the scheduler's own: no warning.
     private static let lagMin: UInt64 = 1_000_000
+    /// Of a flow, whose latencies count from when a message left.
+    private static let thinkLagMin: UInt64 = 10_000_000
 
     /// Where the load tester did not do what was due, when it was.
     package var paceWarnings: [String] {
@@ -14,7 +16,7 @@ extension RunRecord {
             + zip(plan.groups, zip(measured, whole)).flatMap { group, measures in
                 let (measured, whole) = measures
                 let name = plan.groups.count > 1 ? "\(group.name): " : ""
-                return [lagWarning(measured.distributions), unsentWarning(whole.counters)].compactMap {
+                return [lagWarning(measured.distributions, of: group), unsentWarning(whole.counters)].compactMap {
                     $0.map { name + $0 }
                 }
             }
@@ -36,9 +38,16 @@ extension RunRecord {
     }
 
     /// Latency counts from when a message was due, so that lag is in it: up to a tenth is taken to be bearable.
-    private func lagWarning(_ distributions: Distributions) -> String? {
+    private func lagWarning(_ distributions: Distributions, of group: ClientGroup) -> String? {
         guard distributions.lag.totalCount > 0 else { return nil }
         let lag = distributions.lag.valueAtPercentile(99)
+        if case .script = group.behaviour {
+            guard lag > Self.thinkLagMin else { return nil }
+            return
+                "clients came out of their think times late: lag p99 \(Format.duration(nanoseconds: lag)), which is "
+                + "in no latency; give the load tester more cores with --schedulers, or keep the server off them with "
+                + "taskset"
+        }
         // A ramp's latencies are its handshakes.
         let measure = distributions.latency.totalCount > 0 ? distributions.latency : distributions.connect
         let latency = measure.totalCount > 0 ? measure.valueAtPercentile(99) : nil

@@ -16,7 +16,7 @@ struct FlowReader {
     private static let replyCountMax = 32
     /// Messages that a client may send without waiting for anything.
     private static let burstCountMax = 10_000
-    private static let verbs = ["send", "expect", "think", "repeat", "close", "wait"]
+    private static let verbs = ["send", "expect", "expect-close", "think", "repeat", "close", "wait"]
 
     init(group: String, place: String, _ problems: ProblemList) {
         self.problems = problems
@@ -43,13 +43,18 @@ struct FlowReader {
             extent.canWait = true
             return extent
         }
+        var before: ScriptStep?
         for element in elements {
             guard plan.steps.count < Self.stepCountMax else {
                 problems.add(element, "\(place)the flow has more than \(Self.stepCountMax) steps; use repeat")
                 return extent
             }
             var part = Extent()
+            let begin = plan.steps.count
             step(element, depth: depth, &part)
+            let step = begin < plan.steps.count ? plan.steps[begin] : nil
+            if let step, let before { checkReached(step, element, after: before) }
+            before = step
             extent.sendCount = part.canWait ? part.sendCount : extent.sendCount + part.sendCount
             extent.canWait = extent.canWait || part.canWait
             if extent.sendCount > Self.burstCountMax {
@@ -63,15 +68,35 @@ struct FlowReader {
         return extent
     }
 
+    private func checkReached(_ step: ScriptStep, _ node: YAMLNode, after before: ScriptStep) {
+        switch before {
+        case .close, .expectClose:
+            problems.add(node, "\(place)this step is never done: the flow is over with the close before it; remove it")
+        case .loop(_, count: nil, _) where step != .close(code: 1000, reason: ""):
+            problems.add(
+                node,
+                "\(place)this step is never done: the repeat before it goes on until the run ends; remove it, or give "
+                    + "the repeat a count")
+        case .send, .expect, .think, .loop, .loopEnd, .waitForBegin: break
+        }
+    }
+
     private mutating func step(_ node: YAMLNode, depth: Int, _ extent: inout Extent) {
         if node.scalar == "close" { return close(node, &extent) }
+        if node.scalar == "expect-close" { return expectClose(node, line: node.line, &extent) }
         guard case .section(let entries) = node.content, entries.count == 1, let entry = entries.first else {
             let verbs = Self.verbs.joined(separator: ", ")
+            if case .section(let entries) = node.content, entries.count > 1 {
+                let keys = entries.prefix(3).map { Printable.short($0.key) }.joined(separator: ", ")
+                return problems.add(
+                    node, "\(place)a step has the keys \(keys); write each as a step of its own, behind its own `- `")
+            }
             return problems.add(node, "\(place)a step is \(node.shown); write one of \(verbs), as in `- send: hello`")
         }
         switch entry.key {
         case "send": send(entry, &extent)
         case "expect": expect(entry, &extent)
+        case "expect-close": expectClose(entry.value, line: entry.line, &extent)
         case "think":
             extent.canWait = true
             if let text = DistributionText(entry.value, "\(place)think", .seconds, problems) {
@@ -108,7 +133,9 @@ struct FlowReader {
         else { return nil }
         let kinds = reader.keys.filter { known.contains($0) && $0 != "kind" }
         guard kinds.count == 1, let kind = kinds.first, let node = reader.value(kind) else {
-            problems.add(value, "\(place)send needs one of text, binary, hex, base64, size")
+            // Braces make JSON text a section.
+            let hint = reader.keys.contains(where: known.contains) ? "" : "; write JSON text in quotes: '{\"a\": 1}'"
+            problems.add(value, "\(place)send needs one of text, binary, hex, base64, size\(hint)")
             return nil
         }
         if kind == "size" { return generated(node, reader, line: line) }
@@ -231,12 +258,12 @@ struct FlowReader {
             step.conditions.append(key == "contains" ? .contains(template) : .equals(template))
         }
         if let pattern = reader.text("matches"), let node = reader.value("matches") {
-            do {
-                _ = try Regex(pattern)
+            do throws(Pattern.Refusal) {
+                _ = try Pattern(pattern)
                 if !plan.patterns.contains(pattern) { plan.patterns.append(pattern) }
                 step.conditions.append(.matches(plan.patterns.firstIndex(of: pattern) ?? 0))
             } catch {
-                reader.refuse(node, "matches", "it is no regular expression: \(error)")
+                reader.refuse(node, "matches", error.message)
             }
         }
         guard let node = reader.value("json") else { return }
@@ -389,6 +416,41 @@ struct FlowReader {
             problems.add(node, "\(place)close: reason has \(reason.utf8.count) bytes; use at most 123 (RFC 6455 §5.5)")
         }
         plan.steps.append(.close(code: short, reason: reason ?? ""))
+    }
+
+    private mutating func expectClose(_ node: YAMLNode, line: Int, _ extent: inout Extent) {
+        extent.canWait = true
+        var step = ExpectCloseStep(line: line, code: nil, reason: nil, timeoutSeconds: 10, measure: .nothing)
+        if case .section = node.content {
+            let known = ["code", "reason", "timeout", "measure"]
+            guard
+                let reader = SectionReader(
+                    node, "\(place)expect-close: ", known: known, problems, example: "expect-close: {code: 4001}")
+            else { return }
+            if let code = reader.value("code") { step.code = awaitedCode(code, "expect-close: code") }
+            if let text = reader.text("reason"), let reason = reader.value("reason") {
+                step.reason = template(text, .text, reason, "expect-close: reason")
+            }
+            step.timeoutSeconds = reader.seconds("timeout", isPositive: true, most: 86_400) ?? step.timeoutSeconds
+            if let node = reader.value("measure") { step.measure = measure(node, reader) }
+        } else if node.scalar != "expect-close", node.scalar != "" {
+            step.code = awaitedCode(node, "expect-close")
+        }
+        plan.steps.append(.expectClose(step))
+    }
+
+    private func awaitedCode(_ node: YAMLNode, _ name: String) -> UInt16? {
+        if node.scalar == "any" { return nil }
+        if let code = node.scalar.flatMap(Quantity.count).flatMap({ UInt16(exactly: $0) }),
+            CloseCode(rawValue: code).isValidOnWire || code == 1005 || code == 1006
+        {
+            return code
+        }
+        problems.add(
+            node,
+            "\(place)\(name) is \(node.shown); use any, a code that may be sent (1000-1003, 1007-1014 or 3000-4999), "
+                + "1005 for a close without a code, or 1006 for an end without a close")
+        return nil
     }
 
     private mutating func wait(_ node: YAMLNode, depth: Int, _ extent: inout Extent) {

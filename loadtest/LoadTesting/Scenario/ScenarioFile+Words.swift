@@ -41,7 +41,11 @@ extension ScenarioFile {
         first += group.backoff.map { "; they come back (\(PlanWords.words($0)))" } ?? "; they do not come back"
         switch group.behaviour {
         case .idle: return [first, "  hold their connections"]
-        case .paced, .churn, .heartbeat, .publish, .subscribe: return [first, "  \(PlanWords.words(group.behaviour))"]
+        case .paced, .churn, .heartbeat: return [first, "  \(PlanWords.words(group.behaviour))"]
+        case .publish(let plan):
+            return [first, "  \(PlanWords.words(group.behaviour)); rooms: \(plan.roomCount)"]
+        case .subscribe(let plan):
+            return [first, "  to \(plan.name): \(PlanWords.words(group.behaviour))"]
         case .echo(let plan):
             return [
                 first, "  echo: \(plan.size.words), \(plan.inFlight) in flight, \(plan.isText ? "text" : "binary")",
@@ -85,6 +89,7 @@ extension ScriptPlan {
                 return "send \(kind): \(words(template))"
             }
         case .expect(let step): return words(step)
+        case .expectClose(let step): return words(step)
         case .think(let time): return "think \(time.words)"
         case .loop(_, let count, _): return count.map { "repeat \($0) times:" } ?? "repeat until the end:"
         case .loopEnd: return ""
@@ -98,12 +103,22 @@ extension ScriptPlan {
         if parts.isEmpty { parts = ["any message"] }
         var text = "expect \(parts.joined(separator: " and ")) within \(Quantity.duration(step.timeoutSeconds))"
         for capture in step.captures { text += "; keep \(capture.path) as \(captureNames[capture.slot])" }
-        switch step.measure {
-        case .nothing: text += "; not measured"
-        case .ofGroup: break
-        case .named(let index): text += "; measured as \(measureNames[index])"
+        return text + words(step.measure)
+    }
+
+    private func words(_ step: ExpectCloseStep) -> String {
+        var text = "expect the server to close"
+        if let code = step.code { text += " with \(code)" }
+        if let reason = step.reason { text += ", '\(words(reason))'," }
+        return text + " within \(Quantity.duration(step.timeoutSeconds))" + words(step.measure)
+    }
+
+    private func words(_ measure: ExpectStep.Measure) -> String {
+        switch measure {
+        case .nothing: "; not measured"
+        case .ofGroup: ""
+        case .named(let index): "; measured as \(measureNames[index])"
         }
-        return text
     }
 
     private func words(_ conditions: [ExpectStep.Condition]) -> [String] {

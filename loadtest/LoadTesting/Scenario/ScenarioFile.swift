@@ -18,10 +18,10 @@ package struct ScenarioFile: Sendable {
     ) throws(ScenarioError) {
         let root = try YAMLNode(text: text, path: path)
         let problems = ProblemList(path: path)
-        let variables = Self.variables(root, settings, problems)
         var budget = ByteBudget()
         let node: YAMLNode
         do throws(ByteBudget.Spent) {
+            let variables = try Self.variables(root, settings, problems, &budget)
             node = try root.replacing(variables, &budget)
         } catch {
             problems.add(error.node, "variables make the file larger than 16 MiB: it is no scenario file")
@@ -34,9 +34,11 @@ package struct ScenarioFile: Sendable {
         try problems.check()
     }
 
+    /// A variable's value may have those before it in it.
     private static func variables(
-        _ root: YAMLNode, _ settings: [(name: String, value: String)], _ problems: ProblemList
-    ) -> [String: String] {
+        _ root: YAMLNode, _ settings: [(name: String, value: String)], _ problems: ProblemList,
+        _ budget: inout ByteBudget
+    ) throws(ByteBudget.Spent) -> [String: String] {
         var variables: [String: String] = [:]
         if let node = root.first("variables") {
             if case .section(let entries) = node.content {
@@ -49,8 +51,12 @@ package struct ScenarioFile: Sendable {
                             line: entry.line, column: entry.column,
                             "variables: '\(Printable.short(entry.key))' is taken, or no name; "
                                 + "use letters, digits, - and _")
-                    } else if let text = entry.value.scalar {
-                        variables[entry.key] = text
+                    } else if entry.value.scalar != nil {
+                        var value = entry.value
+                        if let setting = settings.last(where: { $0.name == entry.key }) {
+                            value.content = .scalar(setting.value)
+                        }
+                        variables[entry.key] = try value.replacing(variables, &budget).scalar
                     } else {
                         problems.add(entry.value, "variables: \(entry.key) is \(entry.value.shown); use text")
                     }
@@ -59,15 +65,11 @@ package struct ScenarioFile: Sendable {
                 problems.add(node, "variables is \(node.shown); write a section, as in {clients: 100}")
             }
         }
-        for setting in settings {
-            guard variables[setting.name] != nil else {
-                let hint = Nearest.hint(setting.name, among: Array(variables.keys))
-                problems.add(
-                    line: 0, column: 0,
-                    "--set \(Printable.short(setting.name)): the file's `variables:` have no such name\(hint)")
-                continue
-            }
-            variables[setting.name] = setting.value
+        for setting in settings where variables[setting.name] == nil {
+            let hint = Nearest.hint(setting.name, among: Array(variables.keys))
+            problems.add(
+                line: 0, column: 0,
+                "--set \(Printable.short(setting.name)): the file's `variables:` have no such name\(hint)")
         }
         return variables
     }

@@ -26,7 +26,10 @@ struct ScenarioReader {
     private static let secondsMax = 31_536_000.0
 
     init?(_ node: YAMLNode, _ problems: ProblemList) {
-        guard let reader = SectionReader(node, "", known: Self.keys, problems, example: "clients: 100") else {
+        // For what is only there to be referred to, `x-…: &name`.
+        var known = Self.keys
+        if case .section(let entries) = node.content { known += entries.map(\.key).filter { $0.hasPrefix("x-") } }
+        guard let reader = SectionReader(node, "", known: known, problems, example: "clients: 100") else {
             return nil
         }
         self.reader = reader
@@ -47,10 +50,23 @@ struct ScenarioReader {
         var options = ScenarioOptions()
         options.workerCount = reader.integer("workers", 1...1_024)
         options.agents = agents()
-        options.failIf = reader.texts("fail-if")?.map(\.text) ?? []
+        let conditions = reader.texts("fail-if") ?? []
+        options.failIf = conditions.map(\.text)
         let target = target(reader, base: nil)
-        plan.groups = groups(target)
+        let (groups, readers) = groups(target)
+        plan.groups = groups
+        let planner = RoomPlanner(readers, workerCount: options.workerCount ?? 1, problems)
+        planner.plan(&plan, connectFirst: reader.value("connect-first"))
         addMeasureGroups(&plan)
+        for (text, node) in conditions {
+            do throws(ThresholdError) {
+                let threshold = try Threshold(text)
+                // Where a group could not be read, the condition may be of that.
+                if readers.count == groups.count, !groups.isEmpty { try threshold.check(plan) }
+            } catch {
+                problems.add(node, "fail-if is '\(Printable.short(text))'; \(error.reason)")
+            }
+        }
         return (plan, options)
     }
 
@@ -82,8 +98,11 @@ struct ScenarioReader {
         var target = base ?? Target([])
         let urls = (reader.texts("url") ?? []) + (reader.texts("urls") ?? [])
         if !urls.isEmpty { target.urls = urls.map(\.text) }
-        for (url, node) in urls {
-            do throws(ClientError) { _ = try WebSocketURL(url) } catch { reader.refuse(node, "url", "\(error)") }
+        for (url, node) in urls where reader.hasNoPlaces(url, node, "url") {
+            // `{room}` is replaced where there are rooms, and refused elsewhere.
+            do throws(ClientError) { _ = try WebSocketURL(url.replacingRoom(0)) } catch {
+                reader.refuse(node, "url", "\(error)")
+            }
         }
         target.headers += headers(reader)
         if let names = reader.texts("subprotocols") {
@@ -91,6 +110,9 @@ struct ScenarioReader {
             for (name, node) in names where !name.utf8.allSatisfy(Self.isTokenByte) {
                 reader.refuse(
                     node, "subprotocols", "use a token (RFC 9110 §5.6.2): letters, digits, - . _ and the like")
+            }
+            for (index, (name, node)) in names.enumerated() where names[..<index].contains(where: { $0.text == name }) {
+                reader.refuse(node, "subprotocols", "remove it: it is there already (RFC 6455 §4.1)")
             }
         }
         if let sources = reader.texts("source-addresses") {
@@ -125,6 +147,11 @@ struct ScenarioReader {
         guard let node = reader.value("headers") else { return [] }
         var headers: [String] = []
         func add(_ name: String, _ value: String, _ node: YAMLNode) {
+            guard reader.hasNoPlaces(name + value, node, "headers: \(Printable.short(name))") else { return }
+            if let remedy = Target.remedy(forHeader: name) {
+                problems.add(node, "\(reader.place)headers: '\(Printable.short(name))' cannot be given; \(remedy)")
+                return
+            }
             do {
                 _ = try HeaderField(name, value)
                 headers.append("\(name): \(value)")
@@ -156,16 +183,18 @@ struct ScenarioReader {
 
     // MARK: Groups
 
-    private func groups(_ target: Target) -> [ClientGroup] {
+    /// And each one's section, where all could be read.
+    private func groups(_ target: Target) -> ([ClientGroup], [SectionReader]) {
         guard let node = reader.value("groups") else {
             problems.add(reader.node, "groups is missing; write a list of groups, each with a flow or work")
-            return []
+            return ([], [])
         }
         guard case .list(let elements) = node.content, (1...Self.groupCountMax).contains(elements.count) else {
             reader.refuse(node, "groups", "write a list of 1...\(Self.groupCountMax) groups")
-            return []
+            return ([], [])
         }
         var groups: [ClientGroup] = []
+        var readers: [SectionReader] = []
         var shares: [Share] = []
         for (index, element) in elements.enumerated() {
             guard
@@ -178,17 +207,19 @@ struct ScenarioReader {
                 problems.add(element, "\(reader.place)another group has this name; use another")
             }
             groups.append(group)
+            readers.append(reader)
             shares.append(share)
         }
         // Where one could not be read, the sums say nothing.
-        guard shares.count == elements.count else { return groups }
+        guard shares.count == elements.count else { return (groups, []) }
         let counts = counts(shares, node)
         for (group, count) in zip(groups, counts) where count == 0 {
             problems.add(
                 node, "group '\(Printable.short(group.name))' has no client left by its weight; use more clients")
         }
-        for index in groups.indices where index < counts.count { groups[index].clientCount = counts[index] }
-        return groups
+        guard counts.count == groups.count else { return (groups, []) }
+        for index in groups.indices { groups[index].clientCount = counts[index] }
+        return (groups, readers)
     }
 
     private func place(_ node: YAMLNode, _ index: Int) -> String {
@@ -204,15 +235,25 @@ struct ScenarioReader {
 
     private func group(_ reader: SectionReader, _ index: Int, _ base: Target) -> (ClientGroup, Share) {
         let name = reader.text("name") ?? "group \(index + 1)"
-        if name.count > 64, let node = reader.value("name") { reader.refuse(node, "name", "use at most 64 letters") }
+        if let node = reader.value("name") {
+            if name.count > 64 { reader.refuse(node, "name", "use at most 64 letters") }
+            _ = reader.hasNoPlaces(name, node, "name")
+        }
         let target = target(reader, base: base)
         if target.urls.isEmpty, reader.value("url") == nil, reader.value("urls") == nil {
             problems.add(
                 reader.node, "\(reader.place)url is missing; write `url: ws://host:port/path`, here or for all")
         }
-        var group = ClientGroup(name, 0, target, behaviour(reader, name))
+        let work = work(reader, name)
+        var group = ClientGroup(name, 0, target, work.behaviour)
         group.arrivalsPerSecond = reader.number("arrival-rate", above: 0, upTo: 1e7)
         group.backoff = backoff(reader)
+        if let backoff = work.backoff {
+            if let node = reader.value("reconnect") {
+                reader.refuse(node, "reconnect", "remove it: clients that churn come back after their `pause`")
+            }
+            group.backoff = backoff
+        }
         if let count = reader.value("count"), let weight = reader.value("weight") {
             problems.add(
                 count.line > weight.line ? count : weight, "\(reader.place)count and weight are given both; remove one")
@@ -223,7 +264,7 @@ struct ScenarioReader {
         return (group, .weight(reader.number("weight", above: 0, upTo: 1e6) ?? 1))
     }
 
-    private func behaviour(_ reader: SectionReader, _ name: String) -> Behaviour {
+    private func work(_ reader: SectionReader, _ name: String) -> Work {
         let flow = reader.value("flow")
         let work = reader.value("work")
         switch (flow, work) {
@@ -237,18 +278,18 @@ struct ScenarioReader {
                 plan.lifetime = DistributionText(node, "\(reader.place)lifetime", .seconds, problems).map(
                     ThinkTime.init)
             }
-            return .script(plan)
+            return Work(.script(plan))
         case (nil, let work?):
             for key in ["ignore-unexpected", "lifetime", "replies"] where reader.value(key) != nil {
                 problems.add(reader.value(key) ?? work, "\(reader.place)\(key) is for groups with a flow; remove it")
             }
-            return WorkReader.read(work, reader.place, problems) ?? .idle
+            return WorkReader.read(work, reader.place, problems) ?? Work(.idle)
         case (let flow?, _?):
             problems.add(flow, "\(reader.place)flow and work are given both; remove one")
         case (nil, nil):
             problems.add(reader.node, "\(reader.place)flow is missing; write a list of steps, or `work: idle`")
         }
-        return .idle
+        return Work(.idle)
     }
 
     private func backoff(_ reader: SectionReader) -> Backoff? {
@@ -327,86 +368,15 @@ struct ScenarioReader {
         for index in plan.groups.indices {
             guard case .script(var script) = plan.groups[index].behaviour else { continue }
             for name in script.measureNames {
+                let full = "\(plan.groups[index].name)/\(name)"
+                if plan.groups.contains(where: { $0.name == full }), let node = reader.value("groups") {
+                    problems.add(node, "group '\(Printable.short(full))' has the name of a measurement; use another")
+                }
                 script.measureGroups.append(plan.groups.count)
                 plan.groups.append(
-                    ClientGroup("\(plan.groups[index].name)/\(name)", 0, plan.groups[index].target, .idle))
+                    ClientGroup(full, 0, plan.groups[index].target, .idle))
             }
             plan.groups[index].behaviour = .script(script)
         }
-    }
-}
-
-/// Reads a group's `work:`, one of the scenarios that have a command of their own.
-enum WorkReader {
-    /// A line for each.
-    private static let works: [(name: String, read: @Sendable (YAMLNode?, String, ProblemList) -> Behaviour?)] = [
-        ("idle", { _, _, _ in .idle }),
-        ("echo", { echo($0, $1, $2).map(Behaviour.echo) }),
-        ("rate", { rate($0, $1, $2).map(Behaviour.paced) }),
-    ]
-
-    /// `work: idle`, `work: {echo: {size: 64}}`.
-    static func read(_ node: YAMLNode, _ place: String, _ problems: ProblemList) -> Behaviour? {
-        let names = works.map(\.name)
-        let name: String
-        var settings: YAMLNode?
-        switch node.content {
-        case .scalar(let text): name = text
-        case .section(let entries) where entries.count == 1:
-            name = entries[0].key
-            settings = entries[0].value
-        case .section, .list:
-            problems.add(node, "\(place)work is \(node.shown); write one of \(names.joined(separator: ", "))")
-            return nil
-        }
-        guard let work = works.first(where: { $0.name == name }) else {
-            problems.add(node, "\(place)work is '\(Printable.short(name))'\(Nearest.hint(name, among: names))")
-            return nil
-        }
-        return work.read(settings, place + "work: \(name): ", problems)
-    }
-
-    private static func echo(_ node: YAMLNode?, _ place: String, _ problems: ProblemList) -> EchoPlan? {
-        var plan = EchoPlan(size: .fixed(64), inFlight: 1, isText: false)
-        guard let node else { return plan }
-        let known = ["size", "in-flight", "text"]
-        guard let reader = SectionReader(node, place, known: known, problems, example: "{echo: {size: 64}}") else {
-            return nil
-        }
-        if let size = reader.value("size"), let text = DistributionText(size, "\(place)size", .bytes, problems) {
-            plan.size = SizeDistribution(text)
-        }
-        plan.inFlight = reader.integer("in-flight", 1...65_536) ?? plan.inFlight
-        plan.isText = reader.flag("text") ?? plan.isText
-        return plan
-    }
-
-    private static func rate(_ node: YAMLNode?, _ place: String, _ problems: ProblemList) -> PacedPlan? {
-        let known = ["per-second", "pacing", "size", "text", "answers"]
-        guard let node,
-            let reader = SectionReader(
-                node, place, known: known, problems, example: "{rate: {per-second: 100, size: 64}}")
-        else { return nil }
-        guard let perSecond = reader.number("per-second", above: 0, upTo: 1e9) else {
-            if reader.value("per-second") == nil {
-                problems.add(node, "\(place)per-second is missing; write {rate: {per-second: 100}}")
-            }
-            return nil
-        }
-        var plan = PacedPlan(ratePerSecond: perSecond, size: .fixed(64))
-        if let size = reader.value("size"), let text = DistributionText(size, "\(place)size", .bytes, problems) {
-            plan.size = SizeDistribution(text)
-        }
-        if let text = reader.text("pacing") {
-            let names = Pacing.allCases.map(\.rawValue)
-            if let pacing = Pacing(rawValue: text) {
-                plan.pacing = pacing
-            } else if let value = reader.value("pacing") {
-                reader.refuse(value, "pacing", "use one of \(names.joined(separator: ", "))")
-            }
-        }
-        plan.isText = reader.flag("text") ?? plan.isText
-        plan.awaitsAnswers = reader.flag("answers") ?? plan.awaitsAnswers
-        return plan
     }
 }

@@ -37,6 +37,15 @@ struct SectionReader {
         problems.add(node, "\(place)\(name) is \(node.shown); \(remedy)")
     }
 
+    /// Reports a place of a template where none is filled in. True where there is none.
+    func hasNoPlaces(_ text: String, _ node: YAMLNode, _ name: String) -> Bool {
+        guard let open = text.firstRange(of: "{{") else { return true }
+        let rest = text[open.lowerBound...]
+        let place = Printable.short(String(rest.firstRange(of: "}}").map { rest[..<$0.upperBound] } ?? rest))
+        refuse(node, name, "\(place) is no variable of the file, and other places stand in `send` and `expect` only")
+        return false
+    }
+
     func text(_ key: String) -> String? {
         guard let node = value(key) else { return nil }
         if let text = node.scalar, !text.isEmpty { return text }

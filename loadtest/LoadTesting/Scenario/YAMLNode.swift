@@ -60,12 +60,14 @@ extension YAMLNode {
         let root: YAMLNode
         do {
             var count = 0
+            // A byte order mark is no part of the text.
+            let text = text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
             let node = try Yams.Parser(yaml: text).singleRoot()
             root = try node.map { try Self.convert($0, depth: 0, &count) } ?? Self.empty
         } catch let excess as Excess {
             throw Self.error(path, excess.line, excess.column, excess.message)
         } catch {
-            throw Self.syntaxError(error, path)
+            throw Self.syntaxError(error, path, text)
         }
         switch root.content {
         case .section: self = root
@@ -127,14 +129,21 @@ extension YAMLNode {
         }
         if let mapping = node.mapping {
             var entries: [Entry] = []
+            var merged: [Entry] = []
             for (key, value) in mapping {
                 let mark = key.mark
                 guard let name = key.scalar?.string else {
-                    throw Excess(line: line, column: column, message: "a key is a list or a section; use a word")
+                    throw Excess(line: line, column: column, message: Self.strangeKey)
                 }
                 let value = try convert(value, depth: depth + 1, &count)
+                guard name != "<<" else {
+                    merged += try mergedEntries(value)
+                    continue
+                }
                 entries.append(Entry(key: name, line: mark?.line ?? line, column: mark?.column ?? column, value: value))
             }
+            // What stands in the section itself goes before what is merged into it.
+            for entry in merged where !entries.contains(where: { $0.key == entry.key }) { entries.append(entry) }
             return YAMLNode(content: .section(entries), line: line, column: column)
         }
         if let sequence = node.sequence {
@@ -145,15 +154,40 @@ extension YAMLNode {
         return YAMLNode(content: .scalar(node.scalar?.string ?? ""), line: line, column: column)
     }
 
+    private static let strangeKey =
+        "a key is a list or a section; use a word, and write a value that begins with { in quotes, as in "
+        + "\"{{clients}}\""
+
+    /// Of `<<: *name`, or of a list of such.
+    private static func mergedEntries(_ value: YAMLNode) throws(Excess) -> [Entry] {
+        switch value.content {
+        case .section(let entries): return entries
+        case .list(let elements):
+            var entries: [Entry] = []
+            for element in elements {
+                guard case .section(let more) = element.content else { break }
+                entries += more
+            }
+            if elements.allSatisfy({ if case .section = $0.content { true } else { false } }) { return entries }
+        case .scalar: break
+        }
+        throw Excess(
+            line: value.line, column: value.column, message: "<< is \(value.shown); merge a section, as in `<<: *name`")
+    }
+
     private static func error(_ path: String, _ line: Int, _ column: Int, _ message: String) -> ScenarioError {
         ScenarioError(problems: [ScenarioProblem(path: path, line: line, column: column, message: message)])
     }
 
-    private static func syntaxError(_ cause: any Error, _ path: String) -> ScenarioError {
+    private static func syntaxError(_ cause: any Error, _ path: String, _ text: String) -> ScenarioError {
         switch cause as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            return error(path, max(mark.line, 1), mark.column, "is not YAML here: \(problem)")
+            let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+            let line = (1...lines.count).contains(mark.line) ? lines[mark.line - 1] : ""
+            let hint =
+                line.prefix { $0 == " " || $0 == "\t" }.contains("\t") ? "; indent with blanks: YAML takes no tabs" : ""
+            return error(path, max(mark.line, 1), mark.column, "is not YAML here: \(problem)\(hint)")
         case .duplicatedKeysInMapping(let names, let context):
             let name = names.joined(separator: ", ")
             return error(

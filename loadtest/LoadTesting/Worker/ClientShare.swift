@@ -147,15 +147,17 @@ final class ClientShare: @unchecked Sendable {  // as above
 
     /// A connection is over, or could not be opened. `isExpected`: neither side had anything left to do.
     ///
-    /// The client comes back where its group says so and the run is not over.
-    func ended(_ seat: Seat, _ reason: CloseReason, wasOpen: Bool, isExpected: Bool) {
+    /// The client comes back where its group says so and the run is not over. `place` begins what is said of an error.
+    func ended(
+        _ seat: Seat, _ reason: CloseReason, wasOpen: Bool, isExpected: Bool, at place: @autoclosure () -> String = ""
+    ) {
         let now = MonotonicTime.now().nanoseconds
         if wasOpen {
             addresses[seat.slot] = nil
             counters.ended += 1
             add(endedCount)
             errors.openCount.subtract(1, ordering: .relaxed)
-            if !isExpected, !isClosing(reason) { addError("connection ended: \(reason)") }
+            if !isExpected, !isClosing(reason) { addError("\(place())connection ended: \(reason)") }
             if !seat.hasBeenLost { add(lostClientCount) }
         } else {
             counters.failed += 1

@@ -54,7 +54,23 @@ struct EndpointFactory {
             throw LoadTestError("header '\(header)' has no colon; write it as 'Name: value'")
         }
         let value = header[header.index(after: colon)...].drop { $0 == " " }
-        return try HeaderField(String(header[..<colon]), String(value))
+        let name = String(header[..<colon])
+        if let remedy = Target.remedy(forHeader: name) { throw LoadTestError("header '\(header)': \(remedy)") }
+        return try HeaderField(name, String(value))
+    }
+}
+
+extension Target {
+    /// What to do instead of giving a header that the handshake writes itself (RFC 6455 §4.1): a server refuses two.
+    static func remedy(forHeader name: String) -> String? {
+        switch name.lowercased() {
+        case "sec-websocket-protocol": "name it as a subprotocol"
+        case "sec-websocket-extensions": "offer compression"
+        case "host": "remove it: it comes from the URL"
+        case "upgrade", "connection", "sec-websocket-key", "sec-websocket-version":
+            "remove it: the handshake has one"
+        case _: nil
+        }
     }
 }
 

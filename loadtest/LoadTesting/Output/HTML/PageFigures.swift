@@ -63,7 +63,7 @@ struct PageFigures {
     /// Without what the run is about.
     var faults: [TestError] { record.errors.filter { !$0.isExpected } }
     var errorCount: Int { faults.reduce(0) { $0 + $1.count } }
-    var completedNoun: String { record.plan.scenario.completedNoun ?? "completed" }
+    var completedNoun: String { record.plan.completedNoun ?? "completed" }
 
     /// Completed in each second of the measurement.
     var rate: Double {

@@ -170,7 +170,7 @@ struct KeyFigure {
 enum KeyFigures {
     static func of(_ run: PageFigures) -> [KeyFigure] {
         var result: [KeyFigure] = []
-        if let noun = run.record.plan.scenario.completedNoun, run.record.measuredSeconds > 0 {
+        if let noun = run.record.plan.completedNoun, run.record.measuredSeconds > 0 {
             result.append(
                 KeyFigure(
                     name: "\(noun.capitalizedFirst) per second", value: Format.grouped(Int(run.rate.rounded())),
@@ -205,7 +205,7 @@ enum KeyFigures {
     private static func ofServer(_ run: PageFigures) -> [KeyFigure] {
         var result: [KeyFigure] = []
         let lost = run.whole.reduce(0) { $0 + $1.counters.lost }
-        if lost > 0 || run.record.plan.scenario == .fanout {
+        if lost > 0 || [.fanout, .mixed].contains(run.record.plan.scenario) && run.record.plan.hasDeliveries {
             result.append(
                 KeyFigure(
                     name: run.record.plan.scenario.completedNoun == "deliveries" ? "Deliveries lost" : "Messages lost",
