@@ -213,6 +213,7 @@ static void startUpgrade(struct connection *c) {
                          "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                          "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
                          options.path, options.host, options.port, handshakeKey, offers[options.compression]);
+    if (count >= (int)sizeof head) fail("PATH is too long: a request has %zu bytes at most", sizeof head - 1);
     memcpy(reserve(c, count), head, count);
     c->state = stateUpgrading;
     flush(c);

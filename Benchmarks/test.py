@@ -121,6 +121,14 @@ def wrong_server(loadgen, fault, reason):
     expect(reason in said, f"said {said!r}")
 
 
+def long_path(loadgen):
+    """A request that has no room is refused, and not sent with what lies behind it in memory."""
+    with Room("as it is") as server:
+        line = [loadgen, "echo", "127.0.0.1", str(server.server_address[1]), "/" + 2_000 * "a", "--seconds", "1"]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=GENERATOR_SECONDS_MAX)
+    expect(done.returncode == 2 and "PATH is too long" in done.stderr, f"code {done.returncode}, said {done.stderr!r}")
+
+
 def stored_figures():
     """The report is what the stored results say, and says so."""
     code, said = checked([])
@@ -199,6 +207,7 @@ def cases(loadgen):
     order, content = "missing, comes twice or out of order", "differs from what was published"
     yield from ((f"fan-out: a delivery {fault}", wrong_server, loadgen, fault, reason) for fault, reason in (
         ("missing", order), ("twice", order), ("swapped", order), ("shorter", content), ("altered", content)))
+    yield "a path that has no room", long_path, loadgen
     yield "report: as stored", stored_figures
     yield from ((f"report: a digit of {name} altered", altered_figure, name)
                 for name in ("README.md", "docs/benchmarks.md", "docs/benchmarks/echo.svg"))

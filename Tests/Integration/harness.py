@@ -50,13 +50,14 @@ def equal(found, expected, what=""):
 # --- The daemon -------------------------------------------------------------------------------------------------------
 
 
-def binary():
+def binary(name="roost"):
+    """A program of ours: what a variable of its name says, else what was built last for release, else for debug."""
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-    choices = [os.environ.get("ROOST"), f"{root}/.build/release/roost", f"{root}/.build/debug/roost"]
+    choices = [os.environ.get(name.upper()), f"{root}/.build/release/{name}", f"{root}/.build/debug/{name}"]
     for choice in choices:
         if choice and os.access(choice, os.X_OK):
             return os.path.abspath(choice)
-    raise SystemExit("roost is not built: run `swift build --product roost` first, or set ROOST")
+    raise SystemExit(f"{name} is not built: run `swift build --product {name}` first, or set {name.upper()}")
 
 
 # `environment()`: variables of the next daemon that this thread starts.

@@ -69,17 +69,11 @@ extension TrafficTests {
 
         @Test("where connections fail, a ramp says how far it came")
         func fails() async throws {
-            let doorCount = Mutex(0)
+            let doors = Counter()
             let guests = Guests()
             let server = try await TestServer.start([
                 Route("/") { _ in
-                    let number = withoutPreemption {
-                        doorCount.withLock {
-                            $0 += 1
-                            return $0
-                        }
-                    }
-                    if number > 20 { throw ConnectionRefused(.serviceUnavailable) }
+                    if doors.next() > 20 { throw ConnectionRefused(.serviceUnavailable) }
                     return GuestEcho(guests: guests)
                 }
             ])
@@ -100,16 +94,10 @@ extension TrafficTests {
         @Test(
             "a run in which so many fail that it starts no more ends, although some are open", arguments: [true, false])
         func givesUp(connectsFirst: Bool) async throws {
-            let doorCount = Mutex(0)
+            let doors = Counter()
             let server = try await TestServer.start([
                 Route("/") { _ in
-                    let number = withoutPreemption {
-                        doorCount.withLock {
-                            $0 += 1
-                            return $0
-                        }
-                    }
-                    if number > 5 { throw ConnectionRefused(.serviceUnavailable) }
+                    if doors.next() > 5 { throw ConnectionRefused(.serviceUnavailable) }
                     return EchoHandler()
                 }
             ])
@@ -175,7 +163,7 @@ extension TrafficTests {
 
         @Test("a wrong answer ends a connection and is an error; its client comes back")
         func wrongAnswers() async throws {
-            let server = try await TestServer.start([Route("/") { _ in FaultyEcho(.changedLastByte) }])
+            let server = try await TestServer.start([Route("/") { _ in FaultyEcho(.changedLastByte, at: [10]) }])
             let record = try await plan(server.url("/"), messages: 20).run()
             await server.stop()
             // The tenth answer of each connection is wrong.

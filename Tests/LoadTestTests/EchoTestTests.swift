@@ -4,7 +4,6 @@ import Histogram
 import LoadTesting
 import Roost
 import RoostIO
-import Synchronization
 import Testing
 
 /// Echoes and counts, over all connections.
@@ -12,13 +11,9 @@ private struct CountingEcho: ConnectionHandler {
     let count: Counter
 
     mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) {
-        count.value.add(1, ordering: .relaxed)
+        count.next()
         connection.send(binary: bytes)
     }
-}
-
-private final class Counter: Sendable {
-    let value = Atomic<Int>(0)
 }
 
 extension TrafficTests {
@@ -32,7 +27,7 @@ extension TrafficTests {
             #expect(report.errors == [])
             #expect(report.counters.opened == 5)
             #expect(report.whole[0].distributions.connect.totalCount == 5)
-            #expect(report.counters.completed == counter.value.load(ordering: .relaxed))
+            #expect(report.counters.completed == counter.value)
             #expect(report.counters.completed > 15)
             #expect(report.latency.totalCount > 0 && report.latency.totalCount <= report.counters.completed)
             #expect(report.latency.valueAtPercentile(50) <= report.latency.valueAtPercentile(99))
@@ -66,7 +61,7 @@ extension TrafficTests {
 
         @Test("an answer that is not what was sent is an error", arguments: FaultyEcho.Fault.allCases)
         func lies(fault: FaultyEcho.Fault) async throws {
-            let server = try await TestServer.start([Route("/echo") { _ in FaultyEcho(fault) }])
+            let server = try await TestServer.start([Route("/echo") { _ in FaultyEcho(fault, at: [10]) }])
             let report = try await LoadPlan.echo(server.url("/echo"), connections: 2).run()
             await server.stop()
             #expect(report.errors.map(\.count) == [2])
@@ -84,7 +79,7 @@ extension TrafficTests {
             #expect(report.counters.completed == 60)
             #expect(report.errors.map(\.count) == [3])
             #expect(report.errors.first?.kind == "connection ended: server_closed (1001): enough")
-            #expect(report.measuredSeconds < 30)
+            #expect(report.measuredSeconds < test.durationSeconds ?? 0)
         }
 
         @Test("messages that are never answered are an error")
@@ -146,6 +141,21 @@ extension TrafficTests {
             #expect(report.errors.map(\.count) == [2])
         }
 
+        @Test("each group has its own time for connections to open", .timeLimit(.minutes(1)))
+        func connectTimeouts() async throws {
+            let socket = try ListeningSocket(SocketAddress("127.0.0.1:0"))
+            let server = try await TestServer.start([Route("/echo") { _ in EchoHandler() }])
+            let behaviour = Behaviour.echo(EchoPlan(size: .fixed(64), inFlight: 1, isText: false))
+            var plan = LoadPlan.short(
+                .mixed, .of("ws://\(socket.address)/echo", 2, behaviour), .of(server.url("/echo"), 2, behaviour))
+            plan.groups[0].target.connectTimeoutSeconds = 0.15
+            plan.groups[1].target.connectTimeoutSeconds = 3_600
+            let report = try await plan.run()
+            await server.stop()
+            #expect(report.errors.map(\.count) == [2])
+            #expect(report.whole.map(\.counters.opened) == [0, 2])
+        }
+
         @Test("what cannot be tested is refused with thing, value and remedy")
         func refusals() async throws {
             func refusal(serverPid: Int32? = nil, _ change: (inout LoadPlan) -> Void) async -> String {
@@ -189,7 +199,7 @@ extension TrafficTests {
                     "host 'no-such-host.invalid' was not found"))
         }
 
-        @Test("sizes are drawn from their distribution, the same for the same seed")
+        @Test("messages whose sizes are drawn from a distribution come back as they were sent")
         func sizeDistributions() async throws {
             let server = try await TestServer.start([Route("/echo") { _ in EchoHandler() }])
             let plan = LoadPlan.short(

@@ -4,75 +4,20 @@ import Glibc
 import Histogram
 import LoadTesting
 import Roost
-import Synchronization
 import Testing
-
-/// Counts messages over all connections.
-private final class Meter: Sendable {
-    let count = Atomic<Int>(0)
-
-    /// The number of this message, from 1.
-    func next() -> Int { count.add(1, ordering: .relaxed).newValue }
-    var value: Int { count.load(ordering: .relaxed) }
-}
 
 /// An echo that blocks its scheduler, and with it every client, once, for half a second.
 private struct StallingEcho: ConnectionHandler {
     static let stall = Duration.milliseconds(500)
-    let meter: Meter
+    let counter: Counter
     let stallsAt: Int
 
     mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) {
-        if meter.next() == stallsAt {
+        if counter.next() == stallsAt {
             let end = ContinuousClock.now + Self.stall
             while ContinuousClock.now < end { usleep(1_000) }
         }
         connection.send(binary: bytes)
-    }
-}
-
-/// An echo that does something wrong with some of a connection's messages.
-private struct OddEcho: ConnectionHandler {
-    enum Fault: Sendable {
-        case changed, shorter, longer, otherKind, dropped, twice, swapped
-    }
-
-    let fault: Fault
-    /// Messages of a connection, from 1, that it happens to; with `swapped` the next leaves before each.
-    let places: Set<Int>
-    let faultCount: Meter
-    private var number = 0
-    private var held: [UInt8]?
-
-    init(_ fault: Fault, at places: Set<Int>, _ faultCount: Meter) {
-        self.fault = fault
-        self.places = places
-        self.faultCount = faultCount
-    }
-
-    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) {
-        // Safe: copied within the call.
-        var copy = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
-        number += 1
-        guard places.contains(number) else {
-            connection.send(binary: copy)
-            if let held { connection.send(binary: held) }
-            held = nil
-            return
-        }
-        _ = faultCount.next()
-        switch fault {
-        case .dropped: return
-        case .swapped:
-            held = copy
-            return
-        case .changed: copy[copy.count - 1] ^= 1
-        case .shorter: copy.removeLast()
-        case .longer: copy.append(0)
-        case .otherKind: return connection.send(String(decoding: copy, as: UTF8.self)).ignored
-        case .twice: connection.send(binary: copy)
-        }
-        connection.send(binary: copy)
     }
 }
 
@@ -143,8 +88,8 @@ extension TrafficTests {
         @Test(
             "a server that stalls once shows in the percentiles of an open loop, and hides from those of a closed loop")
         func coordinatedOmission() async throws {
-            let meter = Meter()
-            let open = try await withServer({ StallingEcho(meter: meter, stallsAt: 300) }) {
+            let counter = Counter()
+            let open = try await withServer({ StallingEcho(counter: counter, stallsAt: 300) }) {
                 try await plan($0, connections: 10, rate: 1_000, seconds: 2).run()
             }
             #expect(open.errors == [])
@@ -158,15 +103,15 @@ extension TrafficTests {
             #expect(latency.valueAtPercentile(95) >= 100_000_000)
             #expect(latency.valueAtPercentile(99) >= 350_000_000)
 
-            let closedMeter = Meter()
-            let closed = try await withServer({ StallingEcho(meter: closedMeter, stallsAt: 3_000) }) {
+            let closedCounter = Counter()
+            let closed = try await withServer({ StallingEcho(counter: closedCounter, stallsAt: 3_000) }) {
                 var plan = LoadPlan.echo($0, connections: 10, inFlight: 1)
                 plan.durationSeconds = 4
                 return try await plan.run()
             }
             // As many messages as clients saw it: 10 of more than 3,000.
             try #require(
-                closedMeter.value >= 3_000, "the machine is too slow for this test: \(closedMeter.value) messages")
+                closedCounter.value >= 3_000, "the machine is too slow for this test: \(closedCounter.value) messages")
             let closedLatency = closed.whole[0].distributions.latency
             #expect(closedLatency.maxRecorded >= 400_000_000)
             #expect(closedLatency.valueAtPercentile(99) < latency.valueAtPercentile(95))
@@ -175,12 +120,12 @@ extension TrafficTests {
         @Test(
             "wrong answers are counted one by one, and the messages behind them are answered",
             arguments: [
-                (OddEcho.Fault.changed, "not what was sent"), (.shorter, "63 bytes instead of 64"),
+                (FaultyEcho.Fault.changedLastByte, "not what was sent"), (.shorter, "63 bytes instead of 64"),
                 (.longer, "65 bytes instead of 64"), (.otherKind, "not what was sent"),
             ])
-        private func wrong(fault: OddEcho.Fault, text: String) async throws {
-            let faults = Meter()
-            let record = try await withServer({ OddEcho(fault, at: [1, 10, 11, 30], faults) }) {
+        private func wrong(fault: FaultyEcho.Fault, text: String) async throws {
+            let faults = Counter()
+            let record = try await withServer({ FaultyEcho(fault, at: [1, 10, 11, 30], faults) }) {
                 try await plan($0).run()
             }
             #expect(faults.value == 12)
@@ -192,8 +137,8 @@ extension TrafficTests {
 
         @Test("answers that do not come are counted as lost, with their latency so far")
         func lost() async throws {
-            let faults = Meter()
-            let record = try await withServer({ OddEcho(.dropped, at: [1, 10, 11, 30], faults) }) {
+            let faults = Counter()
+            let record = try await withServer({ FaultyEcho(.dropped, at: [1, 10, 11, 30], faults) }) {
                 var plan = plan($0)
                 plan.endTimeoutSeconds = 2
                 return try await plan.run()
@@ -227,8 +172,8 @@ extension TrafficTests {
 
         @Test("answers that change places are counted, and checked all the same")
         func reordered() async throws {
-            let faults = Meter()
-            let record = try await withServer({ OddEcho(.swapped, at: [1, 10, 11, 30], faults) }) {
+            let faults = Counter()
+            let record = try await withServer({ FaultyEcho(.swapped, at: [1, 10, 11, 30], faults) }) {
                 var plan = plan($0)
                 plan.endTimeoutSeconds = 2
                 return try await plan.run()
@@ -242,8 +187,8 @@ extension TrafficTests {
 
         @Test("answers that come twice are counted")
         func duplicated() async throws {
-            let faults = Meter()
-            let record = try await withServer({ OddEcho(.twice, at: [1, 10, 11, 30], faults) }) {
+            let faults = Counter()
+            let record = try await withServer({ FaultyEcho(.twice, at: [1, 10, 11, 30], faults) }) {
                 try await plan($0).run()
             }
             #expect(record.counters.duplicated == 12)
@@ -273,8 +218,8 @@ extension TrafficTests {
 
         @Test("what waited for room leaves when there is some, and its latency counts from when it was due")
         func waitsForRoom() async throws {
-            let meter = Meter()
-            let record = try await withServer({ StallingEcho(meter: meter, stallsAt: 50) }) {
+            let counter = Counter()
+            let record = try await withServer({ StallingEcho(counter: counter, stallsAt: 50) }) {
                 try await plan($0, seconds: 1.5) { $0.inFlightMax = 3 }.run()
             }
             #expect(record.errors == [])

@@ -6,13 +6,6 @@ import Testing
 
 @testable import LoadTesting
 
-/// What a plan becomes on its way to another process.
-enum Transport {
-    static func copy<Value: Codable>(_ value: Value) throws -> Value {
-        try JSONDecoder().decode(Value.self, from: JSONEncoder().encode(value))
-    }
-}
-
 extension TrafficTests {
     @Suite struct ScenarioExampleTests {
         static func path(_ name: String) -> String {

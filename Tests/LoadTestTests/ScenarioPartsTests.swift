@@ -65,6 +65,28 @@ import Testing
     }
 
     @Test(
+        "sizes have the mean and the bounds of their distribution, and are the same for the same seed",
+        arguments: [
+            (SizeDistribution.fixed(7), 7.0, 7...7), (.uniform(100, 300), 200, 100...300),
+            (.exponential(mean: 2_000, max: 1_000_000), 2_000, 0...1_000_000),
+            (.exponential(mean: 2_000, max: 1_000), 787, 0...1_000),
+            // exp(sigma² / 2) times the median.
+            (.lognormal(median: 2_000, sigma: 0.5, max: 1_000_000), 2_266, 0...1_000_000),
+            (.choice([.init(100, weight: 3), .init(500, weight: 1)]), 200, 100...500),
+        ])
+    func drawnSizes(distribution: SizeDistribution, mean: Double, range: ClosedRange<Int>) {
+        var sampler = SizeSampler(distribution, seed: 7)
+        let sizes = (0..<100_000).map { _ in sampler.next() }
+        #expect(sizes.allSatisfy(range.contains))
+        #expect(abs(Double(sizes.reduce(0, +)) / 100_000 - mean) < 0.03 * mean)
+        var again = SizeSampler(distribution, seed: 7)
+        #expect(sizes.prefix(100).elementsEqual((0..<100).map { _ in again.next() }))
+        guard range.count > 1 else { return }
+        var other = SizeSampler(distribution, seed: 8)
+        #expect(!sizes.prefix(100).elementsEqual((0..<100).map { _ in other.next() }))
+    }
+
+    @Test(
         "a template is filled in",
         arguments: [
             ("plain", "plain"), ("{{client}}-{{attempt}}-{{seq}}", "3-1-9"),

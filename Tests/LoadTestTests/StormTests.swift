@@ -2,21 +2,12 @@
 
 import Histogram
 import Roost
-import Synchronization
 import Testing
 
 @testable import LoadTesting
 
 extension TrafficTests {
     @Suite struct StormTests {
-        /// Connections of a server, by the order in which they came.
-        private final class Arrivals: Sendable {
-            private let count = Atomic<Int>(0)
-
-            /// From 1.
-            func next() -> Int { count.add(1, ordering: .relaxed).newValue }
-        }
-
         /// Goes a while after it has come.
         private struct LeavingHandler: ConnectionHandler {
             let leaves: Bool
@@ -63,7 +54,7 @@ extension TrafficTests {
 
         @Test("attempts that a server refuses are counted, reported and made again", .timeLimit(.minutes(1)))
         func refusals() async throws {
-            let arrivals = Arrivals()
+            let arrivals = Counter()
             let route = Route("/echo") { _ in
                 if (21...60).contains(arrivals.next()) { throw ConnectionRefused(.serviceUnavailable, reason: "full") }
                 return EchoHandler()
@@ -80,7 +71,7 @@ extension TrafficTests {
 
         @Test("connections that the server ends are awaited, and their end reported", .timeLimit(.minutes(1)))
         func serverDrop() async throws {
-            let arrivals = Arrivals()
+            let arrivals = Counter()
             let record = try await run(
                 Route("/echo") { _ in LeavingHandler(leaves: arrivals.next() <= 20) }, clientCount: 20,
                 dropsConnections: false)

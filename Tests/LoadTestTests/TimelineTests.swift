@@ -7,20 +7,7 @@ import Testing
 
 extension TrafficTests {
     @Suite struct TimelineTests {
-        /// SplitMix64, so that a failure can be replayed from the seed that it prints.
-        private struct Seeded: RandomNumberGenerator {
-            var state: UInt64
-
-            mutating func next() -> UInt64 {
-                state &+= 0x9E37_79B9_7F4A_7C15
-                var z = state
-                z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-                z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-                return z ^ (z >> 31)
-            }
-        }
-
-        private func measure(_ random: inout Seeded) -> GroupMeasure {
+        private func measure(_ random: inout SeededGenerator) -> GroupMeasure {
             var measure = GroupMeasure()
             for (_, path) in Counters.all {
                 measure.counters[keyPath: path] = Int.random(in: 0...1_000, using: &random)
@@ -51,7 +38,7 @@ extension TrafficTests {
         @Test(
             "however long the run, the timeline is bounded and its totals are exact", arguments: [1, 2, 3] as [UInt64])
         func coarsening(seed: UInt64) {
-            var random = Seeded(state: seed)
+            var random = SeededGenerator(seed: seed)
             var record = RunRecord(
                 plan: .short(.soak, .of("ws://h/", 1, .idle), .of("ws://h/", 1, .idle)), startedAt: 0)
             var expected = [Phase: [GroupMeasure]]()

@@ -16,7 +16,8 @@ import tempfile
 import time
 
 from harness import DEADLINE, Daemon, case, equal, eventually
-from tester import TOKEN, Agent, NotChecked, Relay, Tester, all_gone, figures, is_working, load
+from runner import NotChecked
+from tester import TOKEN, Agent, Relay, Tester, all_gone, figures, is_working, load
 
 
 @case("agents over IPv4 and IPv6 share the clients out, each over its workers")

@@ -5,10 +5,9 @@ import hashlib
 import os
 import re
 import signal
-import time
 
 from harness import Daemon, case, equal, eventually
-from tester import Agent, Server, Tester, all_gone, figures
+from tester import Agent, Server, Tester, all_gone, figures, state_of
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -90,9 +89,9 @@ def terminated():
 def ending():
     def body(options, agent):
         with Server(accept) as server:
-            tester = Tester("echo", f"ws://{server.address}/", "-c", 6, "-d", 0.2, "--warmup", 0, *options)
-            eventually(lambda: server.count == 6, "six clients")
-            time.sleep(1.5)  # into the five seconds that answers are awaited, which never come
+            command = ["echo", f"ws://{server.address}/", "-c", 6, "-d", 0.2, "--warmup", 0, "--end-timeout", 3600]
+            tester = Tester(*command, *options)
+            tester.says("ending:")  # it awaits answers, which never come
             tester.interrupt()
             code, out, err = tester.finish()
             equal(figures(out), (6, 0), out + err)
@@ -109,7 +108,7 @@ def second():
             eventually(lambda: server.count == 6, "six clients")
             pids = (agent or tester).workers()
             tester.interrupt()
-            time.sleep(0.5)  # answers never come: it waits for them
+            tester.says("ending:")  # it has heard the first, and awaits answers, which never come
             tester.interrupt()
             code, out, _ = tester.finish()
             equal(code, -signal.SIGINT, out)
@@ -125,8 +124,9 @@ def suspended():
         idle = daemon.descriptors()
         tester = Tester("echo", daemon.url + "/echo", "-c", 6, "-d", 2, "--warmup", 0, "--workers", 2)
         eventually(lambda: daemon.descriptors() >= idle + 6, "the connections")
+        pids = tester.workers()
         os.killpg(tester.pid, signal.SIGTSTP)
-        time.sleep(0.5)
+        eventually(lambda: all(state_of(pid) == "T" for pid in [tester.pid, *pids]), "the stop")
         os.killpg(tester.pid, signal.SIGCONT)
         code, out, err = tester.finish()
         equal(code, 0, out + err)

@@ -2,7 +2,7 @@
 
 import knowingly
 from harness import case, equal
-from loadtester import error_count, milliseconds, report
+from tester import error_count, milliseconds, report
 
 
 @case("an open loop shows a stall of 500 ms in p99, a closed loop cannot")
@@ -74,7 +74,7 @@ def repeats():
 
 
 @case("a room that does as it should has no faults")
-def soundRoom():
+def sound_room():
     with knowingly.Room() as server:
         found = report(
             "fanout", server.url, "--publishers", 3, "--subscribers", 10, "--rate", 200, "--duration", 3, "--warmup", 0,
@@ -100,4 +100,5 @@ def forgotten():
             "rate", server.url, "-c", 5, "--rate", 500, "--duration", 3, "--warmup", 0, "--end-timeout", 1, status=1
         )
         assert server.forgotten > 0
-        assert found["errors"], found
+        equal(found["lost"], server.forgotten, "losses")
+        equal(error_count(found, "a message was not answered"), server.forgotten)

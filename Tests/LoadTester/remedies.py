@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import certificates
-from harness import Daemon, case, equal
-from tester import NotChecked, Server, binary, load
+from harness import Daemon, binary, case, equal
+from runner import NotChecked
+from tester import Server, load
 
 ANSWERS = {
     "200": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "status 200", "check host, port and path"),
@@ -124,12 +125,11 @@ sys.exit(code)
 def ports():
     if subprocess.run(["unshare", "-rn", "ip", "link", "set", "lo", "up"], capture_output=True).returncode:
         raise NotChecked("needs `unshare -rn` and `ip`")
-    import harness
 
     def narrow(*options):
         # Nobody else is in its network.
-        server = [harness.binary(), "serve", "--listen", "127.0.0.1:9001", "--log-level", "error"]
-        tester = [binary(), "idle", "ws://ADDRESS/echo", "-d", "0.2", *options]
+        server = [binary(), "serve", "--listen", "127.0.0.1:9001", "--log-level", "error"]
+        tester = [binary("loadtest"), "idle", "ws://ADDRESS/echo", "-d", "0.2", *options]
         command = ["unshare", "-rn", sys.executable, "-c", NARROW, *server, "--", *tester]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
         return done.returncode, done.stdout, done.stderr

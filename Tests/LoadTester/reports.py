@@ -7,10 +7,9 @@ import subprocess
 import sys
 import tempfile
 
-import browser
 import knowingly
 from harness import Daemon, case, equal
-from loadtester import call, start
+from tester import Tester, call, report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -18,12 +17,19 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def kept(directory, name, *arguments):
     """Runs an echo test that leaves everything behind; the files' paths."""
     paths = {part: os.path.join(directory, f"{name}.{part}") for part in ("json", "hlog", "html")}
-    out, err = call(
+    out, _ = call(
         "echo", *arguments, "-c", 5, "--duration", 1.2, "--warmup", 0.3, "--out", paths["json"], "--hlog",
         paths["hlog"], "--report", paths["html"], status=0,
     )
     assert "p99.99" in out, out
     return paths
+
+
+def opens(page):
+    """A browser finds nothing wrong with the page."""
+    command = [sys.executable, os.path.join(HERE, "browser.py"), page]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    equal(done.returncode, 0, done.stdout + done.stderr)
 
 
 @case("a run's histogram log, read by HdrHistogram's own package, says what its JSON says; its page opens")
@@ -34,11 +40,9 @@ def files():
             [sys.executable, os.path.join(HERE, "histogram_log.py"), paths["json"], paths["hlog"]], check=True,
             timeout=120,
         )
-        subprocess.run(
-            [sys.executable, os.path.join(HERE, "browser.py"), paths["html"]], check=True, timeout=300,
-            stdout=subprocess.DEVNULL,
-        )
-        found = json.load(open(paths["json"]))
+        opens(paths["html"])
+        with open(paths["json"], encoding="utf-8") as file:
+            found = json.load(file)
         assert found["round_trips"] > 0 and found["server_cpu_seconds"] > 0, found
 
 
@@ -50,10 +54,7 @@ def comparison():
         page = os.path.join(directory, "both.html")
         out, _ = call("report", one["json"], two["json"], "--report", page, status=0)
         assert "one.json" in out and "two.json" in out and "%" in out, out
-        subprocess.run(
-            [sys.executable, os.path.join(HERE, "browser.py"), page], check=True, timeout=300,
-            stdout=subprocess.DEVNULL,
-        )
+        opens(page)
         wrong = os.path.join(directory, "wrong.json")
         with open(wrong, "w") as file:
             file.write('{"version": 1}')
@@ -122,10 +123,9 @@ groups:
 """
         )
         file.flush()
-        out, err = call("check", file.name)
-        assert "talkers" in out, (out, err)
-        out, err = call("run", file.name, "--json", "--quiet", status=0)
-        found = json.loads(out)
+        out, _ = call("check", file.name, status=0)
+        assert "talkers" in out, out
+        found = report("run", file.name, status=0)
         equal([group["name"] for group in found["groups"]][:2], ["talkers", "holders"])
         equal(found["errors"], [])
         assert found["groups"][2]["latency_ns"]["count"] > 0, found["groups"][2]
@@ -134,8 +134,7 @@ groups:
 @case("without a terminal a run tells how it goes in plain lines")
 def lines():
     with knowingly.WrongEcho(number=10**9) as server:
-        process = start("echo", server.url, "-c", 2, "--duration", 2, "--warmup", 0)
-        out, err = process.communicate(timeout=60)
-        equal(process.returncode, 0)
+        code, _, err = Tester("echo", server.url, "-c", 2, "--duration", 2, "--warmup", 0).outputs()
+        equal(code, 0)
         assert "\x1b" not in err and "\r" not in err, repr(err)
         assert len(err.splitlines()) >= 2, err

@@ -1,31 +1,21 @@
-"""Starts the load tester, and servers that are not ours."""
+"""Starts the load tester, and servers that are not ours: what it prints, how it ends."""
 
 import contextlib
+import json
 import os
 import queue
 import re
+import select
 import signal
 import socket
 import subprocess
 import threading
 import time
 
-from harness import DEADLINE, equal, eventually
+from harness import DEADLINE, binary, equal, eventually
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-def binary():
-    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-    choices = [os.environ.get("LOADTEST"), f"{root}/.build/release/loadtest", f"{root}/.build/debug/loadtest"]
-    for choice in choices:
-        if choice and os.access(choice, os.X_OK):
-            return os.path.abspath(choice)
-    raise SystemExit("loadtest is not built: run `swift build --product loadtest` first, or set LOADTEST")
-
-
-class NotChecked(Exception):
-    """What this machine cannot show; says what it lacks."""
+RUN_DEADLINE = 120  # seconds that a run may take in all before it counts as hung
 
 
 class Tester:
@@ -34,7 +24,7 @@ class Tester:
     def __init__(self, *arguments, token=TOKEN, prepare=None, session=True, prefix=()):
         environment = dict(os.environ, ROOST_LOADTEST_TOKEN=token) if token else None
         self.process = subprocess.Popen(
-            [*prefix, binary(), *map(str, arguments)],
+            [*prefix, binary("loadtest"), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -43,6 +33,7 @@ class Tester:
             preexec_fn=prepare,
             start_new_session=session,
         )
+        self.heard = ""
 
     @property
     def pid(self):
@@ -61,14 +52,27 @@ class Tester:
         """Ctrl-C: the whole group hears it."""
         os.killpg(self.pid, signal.SIGINT)
 
-    def finish(self, seconds=60):
-        """Exit code; what it printed, with single blanks, as it breaks lines to fit a terminal; its complaints."""
+    def says(self, text):
+        """Waits until it has said this on standard error."""
+        while text not in self.heard:
+            ready, _, _ = select.select([self.process.stderr], [], [], DEADLINE)
+            piece = os.read(self.process.stderr.fileno(), 65536) if ready else b""
+            assert piece, f"it did not say {text!r}: {self.heard}"
+            self.heard += piece.decode(errors="replace")
+
+    def outputs(self):
+        """Runs to the end: exit code, standard output, standard error."""
         try:
-            out, err = self.process.communicate(timeout=seconds)
+            out, err = self.process.communicate(timeout=RUN_DEADLINE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"it did not end: {self.process.communicate()}") from None
-        return self.process.returncode, " ".join(out.split()), err
+        return self.process.returncode, out, self.heard + err
+
+    def finish(self):
+        """Exit code; what it printed, with single blanks, as it breaks lines to fit a terminal; its complaints."""
+        code, out, err = self.outputs()
+        return code, " ".join(out.split()), err
 
     def kill(self):
         self.process.kill()
@@ -100,14 +104,41 @@ class Agent(Tester):
 
 
 def load(*arguments, **options):
-    """Runs it to its end."""
+    """Runs it to its end; see `finish`."""
     return Tester(*arguments, **options).finish()
+
+
+def call(*arguments, status):
+    """Runs it to its end, which has to be with `status`: standard output, standard error."""
+    code, out, err = Tester(*arguments).outputs()
+    equal(code, status, f"{out}\n{err}")
+    return out, err
+
+
+def report(*arguments, status=None):
+    """What a run with `--json` finds; `status` None: however it ends."""
+    code, out, err = Tester(*arguments, "--json", "--quiet").outputs()
+    assert status in (None, code), f"status {code}, not {status}\n{out}\n{err}"
+    try:
+        return json.loads(out)
+    except ValueError as error:
+        raise AssertionError(f"no JSON: {error}\n{out}\n{err}") from error
+
+
+def milliseconds(found, percentile):
+    """A percentile of a report's latency."""
+    return found["latency_ns"][percentile] / 1e6
+
+
+def error_count(found, part):
+    """How often an error whose kind has `part` was met."""
+    return sum(error["count"] for error in found["errors"] if part in error["kind"])
 
 
 def figures(text):
     """Of a report: connections opened and messages completed."""
-    opened = re.search(r"connections ([\d ]+) of", text) or re.search(r"clients: (\d+) opened", text)
-    completed = re.search(r"round trips (\d[\d ]*)", text) or re.search(r"opened, (\d+) completed", text)
+    opened = re.search(r"connections ([\d ]+) of", text)
+    completed = re.search(r"round trips (\d[\d ]*)", text)
     assert opened, f"no report: {text}"
     return int(opened[1].replace(" ", "")), int(completed[1].replace(" ", "")) if completed else 0
 
@@ -118,13 +149,18 @@ def is_working(daemon):
     eventually(lambda: daemon.ticks() >= before + 10, "messages")
 
 
-def is_gone(pid):
-    """Ended, or a zombie that its parent has not collected."""
+def state_of(pid):
+    """The letter of proc_pid_stat(5); X where the process is no more."""
     try:
         with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
+            return file.read().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return True
+        return "X"
+
+
+def is_gone(pid):
+    """Ended, or a zombie that its parent has not collected."""
+    return state_of(pid) in "ZX"
 
 
 def all_gone(pids):

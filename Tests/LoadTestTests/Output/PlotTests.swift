@@ -46,7 +46,7 @@ import Testing
 
     @Test("ticks lie within their axis, in order, and few enough to read", arguments: 0..<200)
     func ticks(seed: UInt64) {
-        var random = Generator(state: seed &+ 1)
+        var random = SeededGenerator(seed: seed)
         let values = (0..<10).map { _ in
             Double.random(in: 0...1, using: &random) * [1, 1e3, 1e9, 1e13].randomElement(using: &random)!
         }
@@ -76,7 +76,7 @@ import Testing
     @Test(
         "thinning keeps the first, the last, every extreme and real points alone", arguments: [600, 601, 5_000, 36_000])
     func thinning(count: Int) {
-        var random = Generator(state: UInt64(count))
+        var random = SeededGenerator(seed: UInt64(count))
         var points = (0..<count).map { PlotPoint(Double($0), Double.random(in: 10...20, using: &random)) }
         points[count / 3].y = 99
         points[count / 2].y = 1
@@ -115,18 +115,5 @@ import Testing
         #expect(PlotDrawing.spread([50, 50, 51], distance: 10, low: 0, high: 100) == [50, 60, 70])
         #expect(PlotDrawing.spread([99, 95], distance: 10, low: 0, high: 100) == [100, 90])
         #expect(PlotDrawing.spread([], distance: 10, low: 0, high: 100) == [])
-    }
-}
-
-/// SplitMix64: the same values from the same seed.
-private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

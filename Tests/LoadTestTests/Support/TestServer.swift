@@ -68,43 +68,6 @@ extension RunRecord {
     var counters: Counters { whole[0].counters }
 }
 
-/// An echo that goes wrong in a way that is known.
-struct FaultyEcho: ConnectionHandler {
-    enum Fault: Sendable, CaseIterable {
-        case changedFirstByte, changedLastByte, shorter, longer, otherKind, twice, swapped
-    }
-
-    let fault: Fault
-    private var messageCount = 0
-    private var held: [UInt8] = []
-
-    init(_ fault: Fault) { self.fault = fault }
-
-    mutating func binary(_ bytes: RawSpan, _ connection: borrowing Connection<Never>) {
-        // Safe: copied within the call.
-        var copy = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
-        messageCount += 1
-        guard messageCount >= 10 else { return connection.send(binary: copy).ignored }
-        switch fault {
-        case .changedFirstByte: copy[0] ^= 1
-        case .changedLastByte: copy[copy.count - 1] ^= 1
-        case .shorter: copy.removeLast()
-        case .longer: copy.append(0)
-        case .otherKind: return connection.send(String(decoding: copy, as: UTF8.self)).ignored
-        case .twice: connection.send(binary: copy)
-        case .swapped:
-            if held.isEmpty {
-                held = copy
-                return
-            }
-            connection.send(binary: copy)
-            copy = held
-            held = []
-        }
-        connection.send(binary: copy)
-    }
-}
-
 extension Bool {
     /// Says that it does not matter whether the message was queued.
     var ignored: Void { () }
