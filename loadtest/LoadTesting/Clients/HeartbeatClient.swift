@@ -56,7 +56,7 @@ struct HeartbeatClient: LoadClient {
             if exchange.unansweredCount == 0 { connection.close() }
         case .drop:
             isDropped = true
-            connection.abort()
+            share.cut(connection, isAwaiting: isEnding && exchange.unansweredCount > 0)
         case .next: break
         }
     }
@@ -79,7 +79,7 @@ struct HeartbeatClient: LoadClient {
     mutating func terminated(_ reason: CloseReason, _ connection: borrowing Connection<ClientCommand>) {
         let unansweredCount = exchange.unansweredCount
         if unansweredCount > 0, !isDropped || isEnding {
-            share.counters.lost += unansweredCount
+            share.noteUnanswered(&exchange)
             share.errors.add(
                 Self.unansweredText, count: unansweredCount, isExpected: !isEnding && share.group.expectsLosses)
         }

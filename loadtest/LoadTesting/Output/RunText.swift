@@ -65,6 +65,7 @@ package enum RunText {
         case .echo(let plan): (messageSize, isText) = (plan.size, plan.isText)
         case .paced(let plan): (messageSize, isText) = (plan.size, plan.isText)
         case .churn(let plan) where plan.messageCount > 0: (messageSize, isText) = (plan.size, plan.isText)
+        case .heartbeat(let plan): (messageSize, isText) = (plan.size, plan.isText)
         case .churn, .idle, .publish, .subscribe, .script, nil: return []
         }
         return [("messages", "\(size(messageSize)), \(isText ? "text" : "binary")")]

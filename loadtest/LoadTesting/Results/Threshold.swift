@@ -252,9 +252,9 @@ extension Threshold {
 
         var isOfServer: Bool {
             switch self {
-            case .serverCPU, .ratePerCPU, .memoryPerConnection: true
+            case .serverCPU, .ratePerCPU, .memoryPerConnection, .memoryTrend: true
             case .errors, .errorRate, .failed, .lost, .duplicated, .reordered, .rate, .sentRate, .receivedRate,
-                .connected:
+                .connected, .latencyTrend:
                 false
             }
         }

@@ -306,7 +306,7 @@ extension Behaviour {
     /// Answers, or deliveries, are awaited.
     var measuresLatency: Bool {
         switch self {
-        case .echo, .subscribe: true
+        case .echo, .heartbeat, .subscribe: true
         case .paced(let plan): plan.awaitsAnswers
         case .churn(let plan): plan.messageCount > 0
         case .script(let plan): plan.hasExpectations
