@@ -81,7 +81,7 @@ import Testing
         var random = SplitMix(state: UInt64(seed))
         for _ in 0..<40 {
             let pattern = Self.pattern(&random, depth: 3)
-            let regex = try Regex(pattern).matchingSemantics(.unicodeScalar)
+            let regex = try Regex(pattern).matchingSemantics(.unicodeScalar).wordBoundaryKind(.simple)
             let own = try Pattern(pattern)
             for _ in 0..<10 {
                 let text = String(

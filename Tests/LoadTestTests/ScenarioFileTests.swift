@@ -348,7 +348,7 @@ private let wrongFiles: [WrongFile] = [
     .step("expect-close: 999", "expect-close is '999'; use any, a code that may be sent (1000-1003, "),
     .step("expect-close: 1004", "expect-close is '1004'; use any"),
     .step("expect-close: [1]", "expect-close is a list"),
-    .step("expect-close: {code: soon}", "test.yaml:6:29: group 'a': expect-close: code is 'soon'; use any"),
+    .step("expect-close: {code: soon}", "test.yaml:6:30: group 'a': expect-close: code is 'soon'; use any"),
     .step("expect-close: {reson: x}", "'reson' is no known key here; did you mean reason?"),
     .step("expect-close: {reason: '{{x}}'}", "has '{{x}}', which is no variable"),
     .step("expect-close: {timeout: 0}", "timeout is '0'; use a time"),

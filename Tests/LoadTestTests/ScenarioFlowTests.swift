@@ -234,7 +234,7 @@ extension TrafficTests {
                     "- send: drop\n- expect-close: any",
                     "line 8: the connection ended without a close; the first was '1006"
                 ),
-                ("- send: say\n- expect-close: {timeout: 20ms}", "line 8: the server did not close within 20 ms"),
+                ("- send: nothing\n- expect-close: {timeout: 20ms}", "line 8: the server did not close within 20 ms"),
                 (
                     "- send: say 4001\n- expect-close: 4001\n",
                     "line 8: a message came where the server was to close; the first was 'say'"

@@ -81,7 +81,7 @@ import Testing
         arguments: [
             (["work: publish"], "nobody subscribes to it; add a group with `work: {subscribe: {to: a}}`"),
             (["work: subscribe"], "subscribe: no group publishes; add one"),
-            (["work: {publish: {rooms: 3}}", "work: subscribe"], "rooms is 3, but the group has 2 clients"),
+            (["work: {publish: {rooms: 3}}", "count: 3, work: subscribe"], "rooms is 3, but the group has 2 clients"),
             (["count: 3, work: {publish: {rooms: 3}}", "work: subscribe"], "no group that subscribes has more than 2"),
             (["work: publish", "work: {subscribe: {to: c}}"], "to is 'c', which is no group that publishes"),
             (["work: publish", "work: publish", "work: subscribe"], "to is missing; name one of the groups"),

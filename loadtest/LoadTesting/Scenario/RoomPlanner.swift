@@ -20,10 +20,13 @@ struct RoomPlanner {
         for index in publishing { publish(&plan.groups[index], index) }
         // Subscribers of each group that publishes: of the largest group, which has one in every room or none has.
         var reach: [Int: Int] = [:]
+        var areKnown = true
         for index in plan.groups.indices {
-            guard case .subscribe(let wish) = plan.groups[index].behaviour,
-                let source = source(wish, index, publishing, plan.groups)
-            else { continue }
+            guard case .subscribe(let wish) = plan.groups[index].behaviour else { continue }
+            guard let source = source(wish, index, publishing, plan.groups) else {
+                areKnown = false
+                continue
+            }
             reach[source] = max(reach[source] ?? 0, plan.groups[index].clientCount)
             subscribe(&plan.groups[index], index, to: plan.groups[source], readByteRate: wish.readByteRate)
         }
@@ -34,7 +37,7 @@ struct RoomPlanner {
                 continue
             }
             plan.endTimeoutSeconds = max(plan.endTimeoutSeconds, fanOut.awaitSeconds + 1)
-            if isPublishing(group) { checkReach(reach[index] ?? 0, group, index, fanOut) }
+            if isPublishing(group), areKnown { checkReach(reach[index] ?? 0, group, index, fanOut) }
         }
         if !plan.connectsFirst, !publishing.isEmpty, let connectFirst {
             problems.add(
