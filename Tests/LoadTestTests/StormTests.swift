@@ -148,7 +148,7 @@ extension TrafficTests {
             #expect(figures.answeredCount == 0)
             #expect(!figures.isRecovered)
             #expect(figures.answered == StormFigures.Times())
-            #expect(figures.text.contains("50 % answered after     not within the test"))
+            #expect(figures.text.contains("50 % answered after    not within the test"))
         }
 
         @Test("round trips before the loss are told beside those since")

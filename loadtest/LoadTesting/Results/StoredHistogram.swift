@@ -84,7 +84,7 @@ struct StoredHistogram: Sendable {
 
     /// Adds `other` and packs the sum.
     mutating func merge(_ other: Self) {
-        guard other.totalCount > 0 else { return }
+        guard other.totalCount > 0 else { return pack() }
         if totalCount == 0 {
             self = other
         } else {
