@@ -157,8 +157,8 @@ extension TrafficTests {
 
         @Test("what the warm-up lost is in no latency, however late it is given up")
         func lostInWarmup() async throws {
-            let faults = Meter()
-            let record = try await withServer({ OddEcho(.dropped, at: [1], faults) }) {
+            let faults = Counter()
+            let record = try await withServer({ FaultyEcho(.dropped, at: [1], faults) }) {
                 var plan = plan($0)
                 plan.warmupSeconds = 0.3
                 plan.endTimeoutSeconds = 0.5

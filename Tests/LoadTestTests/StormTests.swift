@@ -122,7 +122,7 @@ extension TrafficTests {
             "a server that takes connections before it can answer is back when it answers, from the first loss on",
             .timeLimit(.minutes(1)))
         func upgradesOnly() async throws {
-            let arrivals = Arrivals()
+            let arrivals = Counter()
             let route = Route("/echo") { _ in
                 FalteringHandler(isSilent: (21...40).contains(arrivals.next()), leaves: true)
             }
@@ -141,7 +141,7 @@ extension TrafficTests {
 
         @Test("a server that takes connections and never answers has not recovered", .timeLimit(.minutes(1)))
         func neverAnswers() async throws {
-            let arrivals = Arrivals()
+            let arrivals = Counter()
             let route = Route("/echo") { _ in FalteringHandler(isSilent: arrivals.next() > 20, leaves: false) }
             let figures = StormFigures(
                 try await run(route, clientCount: 20, heartbeat: Self.heartbeat, seconds: 0.5))
