@@ -86,9 +86,8 @@ def fullDisk():
         page = os.path.join(directory, "page.html")
         test = ("echo", f"{daemon.url}/echo", "-c", 2, "--duration", 0.3, "--warmup", 0, "--quiet")
         with open("/dev/full", "w") as full:
-            process = start(*test, "--report", page, stdout=full)
-            _, err = process.communicate(timeout=60)
-        equal(process.returncode, 1)
+            code, _, err = Tester(*test, "--report", page, stdout=full).outputs()
+        equal(code, 1)
         assert "standard output could not be written: No space left" in err, err
         assert os.path.getsize(page) > 0
         # A device stays one.

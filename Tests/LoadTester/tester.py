@@ -21,12 +21,12 @@ RUN_DEADLINE = 120  # seconds that a run may take in all before it counts as hun
 class Tester:
     """A load tester in a process group of its own, as a shell starts it; `prefix`: by another program."""
 
-    def __init__(self, *arguments, token=TOKEN, prepare=None, session=True, prefix=()):
+    def __init__(self, *arguments, token=TOKEN, prepare=None, session=True, prefix=(), stdout=subprocess.PIPE):
         environment = dict(os.environ, ROOST_LOADTEST_TOKEN=token) if token else None
         self.process = subprocess.Popen(
             [*prefix, binary("loadtest"), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
