@@ -58,7 +58,7 @@ lint: ## formatting, the sizes of files and functions, and that published figure
 format: ## format every Swift file in place
 	@Scripts/lint --fix
 
-sanitize: deps ## the runtime's tests under the address and the thread sanitizer
+sanitize: deps ## the runtime's tests, and those of rooms, under the address and the thread sanitizer
 	@Scripts/sanitize address
 	@Scripts/sanitize thread
 

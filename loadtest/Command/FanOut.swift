@@ -38,7 +38,7 @@ struct FanOut: PlanCommand {
         common.apply(to: &plan)
         rooms.awaitLast(in: &plan)
         plan.durationSeconds = duration
-        plan.warmupSeconds = max(warmup, 0)
+        plan.warmupSeconds = warmup
         return plan
     }
 }

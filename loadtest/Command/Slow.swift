@@ -36,7 +36,7 @@ struct Slow: PlanCommand {
         common.apply(to: &plan)
         rooms.awaitLast(in: &plan)
         plan.durationSeconds = duration
-        plan.warmupSeconds = max(warmup, 0)
+        plan.warmupSeconds = warmup
         return plan
     }
 

@@ -41,11 +41,12 @@ package enum OutputFile {
         let (path, fresh) = target(path)
         let descriptor = unsafe open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("\(option) \(path)") }
-        guard write(text, to: descriptor), close(descriptor) == 0, unsafe rename(fresh, path) == 0 else {
-            let failure = failure("\(option) \(path)")
-            unsafe _ = unlink(fresh)
-            throw failure
-        }
+        var problem = write(text, to: descriptor) ? nil : failure("\(option) \(path)")
+        if close(descriptor) != 0, problem == nil { problem = failure("\(option) \(path)") }
+        if problem == nil, unsafe rename(fresh, path) != 0 { problem = failure("\(option) \(path)") }
+        guard let problem else { return }
+        unsafe _ = unlink(fresh)
+        throw problem
     }
 
     /// To a device or a pipe, which must stay what it is.

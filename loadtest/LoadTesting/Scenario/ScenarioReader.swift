@@ -48,7 +48,7 @@ struct ScenarioReader {
         plan.connectsFirst = reader.flag("connect-first") ?? plan.connectsFirst
         plan.schedulerCount = reader.integer("schedulers", 0...64) ?? plan.schedulerCount
         var options = ScenarioOptions()
-        options.workerCount = reader.integer("workers", 1...1_024)
+        options.workerCount = reader.integer("workers", 1...FleetOptions.workerCountMax)
         options.agents = agents()
         let conditions = reader.texts("fail-if") ?? []
         options.failIf = conditions.map(\.text)

@@ -65,7 +65,7 @@ enum WorkReader {
             return nil
         }
         plan.size = size(reader) ?? plan.size
-        plan.inFlight = reader.integer("in-flight", 1...65_536) ?? plan.inFlight
+        plan.inFlight = reader.integer("in-flight", 1...EchoPlan.inFlightMax) ?? plan.inFlight
         plan.isText = reader.flag("text") ?? plan.isText
         return plan
     }
