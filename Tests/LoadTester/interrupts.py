@@ -123,9 +123,8 @@ def suspended():
     with Daemon() as daemon:
         idle = daemon.descriptors()
         # A group in our session, as a shell's job: SIGTSTP stops none that is a session of its own.
-        tester = Tester(
-            "echo", daemon.url + "/echo", "-c", 6, "-d", 2, "--warmup", 0, "--workers", 2, session=False, prepare=os.setpgrp
-        )
+        command = ["echo", daemon.url + "/echo", "-c", 6, "-d", 2, "--warmup", 0, "--workers", 2]
+        tester = Tester(*command, session=False, prepare=os.setpgrp)
         eventually(lambda: daemon.descriptors() >= idle + 6, "the connections")
         pids = tester.workers()
         os.killpg(tester.pid, signal.SIGTSTP)
