@@ -41,6 +41,15 @@ import Testing
         #expect(text.split(separator: "</script").count == 3)
     }
 
+    @Test("what a flow measures under a name is no group of clients in the plan's words")
+    func measures() {
+        var plan = SampleRun.plan(.mixed, groups: ["players", "players/join"])
+        plan.groups[1].clientCount = 0
+        let text = report(SampleRun.record(plan, intervalCount: 5)).text
+        #expect(text.contains("clients \u{201c}players\u{201d}"))
+        #expect(!text.contains("clients \u{201c}players/join\u{201d}"))
+    }
+
     @Test("a page may load nothing, and run its own script alone")
     func policy() {
         let text = report(SampleRun.record(SampleRun.plan(), intervalCount: 5)).text

@@ -3,7 +3,8 @@
 /// A plan in sentences, for those who were not there.
 enum PlanWords {
     static func sentences(_ plan: LoadPlan) -> [String] {
-        var result = plan.groups.map(sentence)
+        // A group without clients holds what a flow measures under a name.
+        var result = plan.groups.filter { $0.clientCount > 0 }.map(sentence)
         var times: [String] = []
         if plan.warmupSeconds > 0 { times.append("\(seconds(plan.warmupSeconds)) of warm-up") }
         times.append(plan.durationSeconds.map { "\(seconds($0)) measured" } ?? "measured until interrupted")
